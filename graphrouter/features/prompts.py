@@ -294,8 +294,8 @@ def _find_directions(centred: FloatArray) -> FloatArray:
 
 
 def _scale_surface(raw: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
-    scaled: Float32Array = np.clip((raw - mean) / scale, -5, 5).astype(np.float32)
-    return scaled
+    scaled: Float32Array = np.minimum(np.maximum((raw - mean) / scale, -5), 5)
+    return scaled.astype(np.float32, copy=False)
 
 
 def draw_fitted(num_rows: int) -> IntArray | slice:

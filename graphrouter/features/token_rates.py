@@ -189,7 +189,7 @@ def measure_overstep(
     """
     tokens = np.maximum((num_chars * pooled).sum(axis=1), 1e-9)
     unseen = (np.maximum(num_chars - most, 0) * pooled).sum(axis=1) / tokens
-    return np.asarray(np.clip(_TAKE_OVER * np.maximum(1 - usual / tokens, unseen), 0, 1))
+    return np.minimum(np.maximum(_TAKE_OVER * np.maximum(1 - usual / tokens, unseen), 0), 1)
 
 
 def fit_token_rates(

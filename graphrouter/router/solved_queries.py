@@ -67,13 +67,13 @@ class SolvedQueries:
     def _cite(self, query: int, cosine: float) -> Evidence:
         read, models = self._read, self.support.pool.names
         rows = slice(*read.row_start[query : query + 2])
-        effects = zip(read.model[rows].tolist(), read.effect[rows].tolist(), strict=True)
+        graded = map(models.__getitem__, read.model[rows].tolist())
         return Evidence(
             read.query_ids[query],
             read.prompts[query],
             read.tasks[query],
             cosine,
-            {models[model]: effect for model, effect in effects},
+            dict(zip(graded, read.effect[rows].tolist(), strict=True)),
         )
 
     def _hide(self, evidence: Evidence, user: str) -> Evidence:

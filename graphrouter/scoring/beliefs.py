@@ -63,7 +63,11 @@ def believe(
     # target.
     is_empty = (state.task_size == 0) & (state.task_size > 0).any()
     evidence = xp.where(is_empty, -math.inf, weigh(votes))
-    place, is_named = task.clip(0), (task >= 0)[:, None]
+    is_named = (task >= 0)[:, None]
+    if xp.is_nowhere(is_named):
+        others = xp.softmax(evidence)
+        return xp.concat([others, xp.zeros_like(others[:, :1])], axis=1), evidence
+    place = xp.clip(task, 0)
     kin = xp.where(is_named, weights.kin_scale * state.task_likeness[place], 0.0)
     others = xp.softmax(evidence + kin)
     named = place[:, None] == xp.positions_of(task, num_tasks)
@@ -92,7 +96,7 @@ def measure_distances(values: Array, mean: Array) -> Array:
     """Squared distances of rows (n, P) from each mean (T, P): (n, T)."""
     product = operations_of(values).multiply_rows(values, mean.T)
     square = (values * values).sum(axis=1, keepdims=True) - 2 * product
-    return (square + (mean * mean).sum(axis=1)).clip(0)
+    return operations_of(values).clip(square + (mean * mean).sum(axis=1), 0)
 
 
 def find_density(distance: Array, reach: Array) -> Array:

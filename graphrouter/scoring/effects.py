@@ -76,15 +76,15 @@ class EffectCalibration:
 
     @cached_property
     def _lines(self) -> FloatArray:
-        """Intercepts, then slopes, task known and hidden: (2, 2)."""
-        lines = self.task_known, self.task_hidden
-        numbers = [[line.intercept for line in lines], [line.slope for line in lines]]
-        # As every release has read them: an artifact goes on predicting what it predicted.
-        return np.array(numbers, dtype=np.float32).astype(np.float64)
-
-    @cached_property
-    def _offsets(self) -> FloatArray:
-        return np.array(self.offsets)
+        """Levels, then slopes, of the tasks with an offset, of later ones, and hidden: (2, n)."""
+        known, hidden = (
+            # As every release has read them: an artifact goes on predicting what it predicted.
+            np.array([line.intercept, line.slope], dtype=np.float32).astype(np.float64)
+            for line in (self.task_known, self.task_hidden)
+        )
+        lines = np.stack([*[known] * (len(self.offsets) + 1), hidden], axis=1)
+        lines[0, : len(self.offsets)] += self.offsets
+        return lines
 
     @cached_property
     def is_identity(self) -> bool:
@@ -97,15 +97,9 @@ class EffectCalibration:
         Args:
             task: (num_queries,) int64 position of the task, -1 = unknown.
         """
-        place = to_numpy(task)
-        known = place >= 0
-        intercepts, slopes = self._lines
-        level, slope = np.where(known, *intercepts), np.where(known, *slopes)
-        if self.offsets:
-            has_offset = known & (place < len(self.offsets))
-            offsets = self._offsets[place.clip(0, len(self.offsets) - 1)]
-            level = level + np.where(has_offset, offsets, 0.0)
-        return level, slope
+        levels, slopes = self._lines
+        place = np.minimum(to_numpy(task), len(self.offsets))  # -1 is the last of them
+        return levels[place], slopes[place]
 
     def apply(self, scored: PairPredictions, task: Array) -> PairPredictions:
         """The predictions with calibrated effect logits, and the standard deviations of these.

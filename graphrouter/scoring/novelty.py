@@ -122,7 +122,7 @@ class Familiarity:
         nearness = self._measure_nearness(surface, neighbours, cosine)
         rank = xp.searchsorted(self.usual, nearness, side="right") / float(count)
         least = max(float(self.usual[int(_STRANGE * count)]), 1e-9)
-        return Met(rank, (1 - nearness / least).clip(0, 1))
+        return Met(rank, xp.clip(1 - nearness / least, 0, 1))
 
     def _measure_nearness(self, surface: Array, neighbours: Array, cosine: Array) -> Array:
         """Mean kernel to the nearest solved prompts, (B,)."""
@@ -225,11 +225,12 @@ class TaskDoubt(NamedTuple):
         """
         xp, level = operations_of(share), levels.level
         believed = xp.multiply_rows(share, level)
-        between = (xp.multiply_rows(share, level * level) - believed * believed).clip(0)
-        named = xp.take_along_axis(share, task.clip(0)[:, None], 1)[:, 0]
+        squared = xp.multiply_rows(share, level * level)
+        between = xp.clip(squared - believed * believed, 0)
+        named = xp.take_columns(share, xp.clip(task, 0)[:, None])[:, 0]
         open_minded = 1 - xp.where(task >= 0, named, 0.0)
         is_unseen = levels.is_unseen[task]
-        unusual = xp.where(is_unseen, 1.0, (1 - met.familiarity / _UNUSUAL).clip(0, 1))
+        unusual = xp.where(is_unseen, 1.0, xp.clip(1 - met.familiarity / _UNUSUAL, 0, 1))
         new = (open_minded * unusual)[:, None]
         strange, lost = met.strangeness[:, None], (open_minded * met.strangeness)[:, None]
         return cls(

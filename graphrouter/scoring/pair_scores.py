@@ -145,7 +145,9 @@ def read_pairs(
     log_spread = xp.take_models(_spread_by_model(state), models) + change[NUM_AMOUNTS:]
     return (
         xp.concat([effect[None], amounts]),
-        xp.concat([log_unknown[None], log_spread.clip(_LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD)]),
+        xp.concat(
+            [log_unknown[None], xp.clip(log_spread, _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD)]
+        ),
         deviation,
     )
 
@@ -166,7 +168,7 @@ def _soften(logit: Array, own: Array, doubt: Array, variance: Array) -> tuple[Ar
     doubtful = (1 + math.pi / 8 * doubt * doubt)[:, None]
     softened = xp.sqrt(doubtful + math.pi / 8 * variance)
     # The deviation is that of the softened logit, so it is divided as the logit is by the doubt.
-    log_unknown = 0.5 * xp.log((variance / doubtful).clip(1e-12))
+    log_unknown = 0.5 * xp.log(xp.clip(variance / doubtful, 1e-12))
     return logit / softened, own / softened, log_unknown
 
 

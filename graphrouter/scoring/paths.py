@@ -31,7 +31,7 @@ class PathMessages(NamedTuple):
         """What is left without similar queries: the spread of all surprises of the support."""
         surprise, reliability = state.base.surprise, state.base.reliability[0]
         xp = operations_of(surprise)
-        weight = reliability / reliability.sum().clip(1e-6)
+        weight = reliability / xp.clip(reliability.sum(), 1e-6)
         off = surprise[0] - weight @ surprise[0]
         pairs = xp.zeros(surprise, len(surprise), num_targets, num_models)
         spread = xp.sqrt(weight @ (off * off) + 1e-6)
@@ -85,7 +85,7 @@ def attend(
     total, information = sums[:num_channels], sums[num_channels:]  # each (C, B, H, M)
     mass = weights.path_mass[:, None]  # (C, 1, H, 1)
     residual = (weights.path_mix[:, None] * (total / (information + mass))).sum(2)
-    evidence = (information[0] / (information[0] + mass[0])).mean(1)
+    evidence = xp.average(information[0] / (information[0] + mass[0]), 1)
 
     surprise = base.surprise[:, targets.neighbours]  # (C, B, K)
     reliability = base.reliability[:, targets.neighbours]
@@ -94,7 +94,7 @@ def attend(
     carried = xp.matmul(weight, xp.permute(reliability * surprise, 1, 2, 0))
     shrunk = carried / (attention + weights.surprise_mass.T)
     # All K neighbours count alike in the spread: how much easiness varies here, not what it is.
-    flat = reliability[0] / reliability[0].sum(axis=1, keepdims=True).clip(1e-6)
+    flat = reliability[0] / xp.clip(reliability[0].sum(axis=1, keepdims=True), 1e-6)
     off = surprise[0] - (flat * surprise[0]).sum(axis=1, keepdims=True)
     spread = xp.sqrt((flat * off * off).sum(1) + 1e-6)
     return PathMessages(residual, evidence, (weights.surprise_mix.T * shrunk).sum(1).T, spread)
@@ -112,13 +112,13 @@ def _weigh(
     likeness = xp.matmul(state.key[targets.neighbours], key[:, :, None])[:, :, 0]
     task = state.task_of_query[targets.neighbours]
     # Unknown is no shared task.
-    shared = xp.take_along_axis(task_share, task, 1) * (task < len(state.task))
+    shared = xp.take_columns(task_share, task) * (task < len(state.task))
     logit = (
         weights.sharpness[:, None] * (targets.cosine - 1)[:, None]
         + weights.metric_scale[:, None] * likeness[:, None]
         + weights.same_task[:, None] * shared[:, None]
     )
-    return xp.exp(logit.clip(-30, 4))
+    return xp.exp(xp.clip(logit, -30, 4))
 
 
 def spread_rows(messages: SupportMessages, rows: Array, num_models: int) -> Array:

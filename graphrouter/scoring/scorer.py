@@ -14,7 +14,7 @@ import numpy as np
 
 from graphrouter.config import NetworkConfig, Part
 from graphrouter.scoring.beliefs import BeliefWeights, believe, discriminate
-from graphrouter.scoring.numpy_operations import gelu, multiply_rows, normalise
+from graphrouter.scoring.numpy_operations import average, gelu, multiply_rows, normalise
 from graphrouter.scoring.pair_scores import (
     NUM_AMOUNTS,
     PairPredictions,
@@ -122,9 +122,9 @@ class _Weights:
         def encode(features: FloatArray) -> FloatArray:
             hidden = linear(features)
             hidden = hidden + mix(gelu(hidden))
-            off = hidden - hidden.mean(axis=1, keepdims=True)
-            variance = (off * off).mean(axis=1, keepdims=True)
-            state: FloatArray = off / np.sqrt(variance + _NORM_FLOOR) * scale + bias
+            off = hidden - average(hidden, 1)[:, None]
+            deviation = np.sqrt(average(off * off, 1)[:, None] + _NORM_FLOOR)
+            state: FloatArray = off / deviation * scale + bias
             return state
 
         return encode

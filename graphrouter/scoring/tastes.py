@@ -52,7 +52,7 @@ def tell_tastes(tastes: Tastes, asker: Array, task_share: Array) -> ToldTaste:
         task_share: (B, T + 1) belief over tasks.
     """
     xp = operations_of(task_share)
-    is_named, who = (asker >= 0)[:, None], asker.clip(0)
+    is_named, who = (asker >= 0)[:, None], xp.clip(asker, 0)
     team, share = tastes.team[who], task_share[:, :-1, None]
     shift = tastes.shift[who] + (share * tastes.team_kind[team]).sum(axis=1)
     variance = tastes.variance[who]
@@ -63,9 +63,9 @@ def tell_tastes(tastes: Tastes, asker: Array, task_share: Array) -> ToldTaste:
     if most > 0:
         place = xp.positions_of(task_share, most)
         is_pair = place < count[:, None]
-        pair = (start[:, None] + place).clip(None, len(tastes.kind_task) - 1)
+        pair = xp.clip(start[:, None] + place, None, len(tastes.kind_task) - 1)
         rows = xp.positions_of(task_share, len(who))[:, None]
         believed = (is_pair * task_share[rows, tastes.kind_task[pair]])[:, :, None]
         shift = shift + (believed * tastes.kind[pair]).sum(axis=1)
         variance = variance + (believed * believed * tastes.kind_variance[pair]).sum(axis=1)
-    return ToldTaste(is_named * shift, is_named * variance.clip(0))
+    return ToldTaste(is_named * shift, is_named * xp.clip(variance, 0))

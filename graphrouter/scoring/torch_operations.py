@@ -20,15 +20,17 @@ from torch import (
     zeros_like,
 )
 from torch import repeat_interleave as repeat
-from torch import take_along_dim as take_along_axis
 from torch.nn import functional as F
 from torch.nn.functional import gelu
 
 __all__ = [
+    "average",
+    "clip",
     "concat",
     "exp",
     "find_distinct",
     "gelu",
+    "is_nowhere",
     "largest_of",
     "log",
     "log1p",
@@ -49,13 +51,23 @@ __all__ = [
     "spread",
     "sqrt",
     "stack",
-    "take_along_axis",
+    "take_columns",
     "take_largest",
     "take_models",
     "where",
     "zeros",
     "zeros_like",
 ]
+
+
+def clip(values: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
+    """No less than `low`, no more than `high`; NaN stays."""
+    return values.clip(low, high)
+
+
+def average(values: Tensor, axis: int) -> Tensor:
+    """Means along an axis."""
+    return values.mean(axis)
 
 
 def softmax(values: Tensor) -> Tensor:
@@ -71,6 +83,11 @@ def log_softmax(values: Tensor) -> Tensor:
 def normalise(vectors: Tensor) -> Tensor:
     """Rows of length 1; same shape."""
     return F.normalize(vectors, dim=-1, eps=1e-6)
+
+
+def is_nowhere(mask: Tensor) -> bool:
+    """Never known: no device is waited for, and weights of what is masked have a gradient."""
+    return False
 
 
 def permute(values: Tensor, *axes: int) -> Tensor:
@@ -123,6 +140,11 @@ def take_largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Positions and values of the largest of each row, largest first: (n, count) each."""
     found = torch.topk(values, count, dim=1)
     return found.indices, found.values
+
+
+def take_columns(values: Tensor, columns: Tensor) -> Tensor:
+    """Values (n, m) at some columns (n, k) of each row: (n, k)."""
+    return values.gather(1, columns)
 
 
 def take_models(values: Tensor, models: Tensor | None) -> Tensor:
