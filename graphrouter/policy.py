@@ -190,8 +190,7 @@ class Policy(DocumentedModel):
 
     def resolve(self, scale: CostScale) -> Policy:
         """This policy, or the same by effect alone where nobody chose weights or knows costs."""
-        chosen = {*WEIGHTS, *RIVALS, "usd_per_second"} & self.model_fields_set
-        if scale.is_known or chosen:
+        if scale.is_known or {*WEIGHTS, *RIVALS, "usd_per_second"} & self.model_fields_set:
             return self
         return self.model_copy(update={"effect_weight": 1.0, "cost_weight": 0.0})
 

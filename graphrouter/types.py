@@ -70,9 +70,13 @@ class QuantityArrays:
     """(num_rows, num_models), seconds to the end of the answer, >= 0."""
 
     def __post_init__(self) -> None:
+        shape = len(self), len(self.models)
         for name in self._filled:
-            received, is_of_rows = getattr(self, name).shape, name in self._of_rows
-            expected = (len(self), len(self.models))[: 1 if is_of_rows else 2]
+            received = getattr(self, name).shape
+            if received == shape and name not in self._of_rows:
+                continue
+            is_of_rows = name in self._of_rows
+            expected = shape[: 1 if is_of_rows else 2]
             if received != expected:
                 words = f"({self._row_word},{'' if is_of_rows else ' num_models'}) = {expected}"
                 where = f"{type(self).__name__}.{name}"

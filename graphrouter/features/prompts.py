@@ -106,9 +106,14 @@ class PromptTransform:
         """
         found = _make_like(embeddings, len(self.coordinates.mean))
         for rows in _list_blocks(len(embeddings)):
-            read = self.text(embeddings[rows]), self.surface(raw_surface[rows])
-            write_rows(found, rows.start, self._precise_coordinates.find(*read))
+            placed = self.place(embeddings[rows], raw_surface[rows])
+            write_rows(found, rows.start, placed.principal)
         return found
+
+    def place(self, embeddings: Float32Array, raw_surface: Float32Array) -> PlacedPrompts:
+        """`text`, `surface` and `principal` of the same prompts, the first two computed once."""
+        text, surface = self.text(embeddings), self.surface(raw_surface)
+        return PlacedPrompts(text, surface, self._precise_coordinates.find(text, surface))
 
     def to_arrays(self) -> dict[str, Float32Array]:
         """All numbers by name, for `from_arrays`."""
@@ -129,6 +134,17 @@ class PromptTransform:
     @cached_property
     def _precise_coordinates(self) -> PreciseCoordinates:
         return PreciseCoordinates.of(self.coordinates)
+
+
+class PlacedPrompts(NamedTuple):
+    """Prompts under a transform."""
+
+    text: Float32Array
+    """(num_prompts, dimension) centred unit embeddings."""
+    surface: Float32Array
+    """(num_prompts, num_surface) scaled surface features."""
+    principal: Float32Array
+    """(num_prompts, NUM_PRINCIPAL) decorrelated coordinates."""
 
 
 class PromptReading(NamedTuple):
@@ -261,7 +277,7 @@ def _measure_likeness(
 
     One array is worked on from the product on: a prompt is compared with each of the landmarks.
     """
-    distance = (near**2).sum(axis=-1)[..., None] + square
+    distance = np.add.reduce(near * near, axis=-1)[..., None] + square
     distance -= 2 * near @ far.T
     np.maximum(distance, 0, out=distance)
     distance /= 2 * max(near.shape[-1], 1)
@@ -343,6 +359,7 @@ def average_present(embeddings: Float32Array) -> Float32Array:
 
 def scale_to_unit(vectors: Float32Array) -> Float32Array:
     """Rows scaled to length 1, each by itself, so that a row does not depend on the others."""
-    norms = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
-    unit: Float32Array = (vectors / np.maximum(norms, 1e-9)).astype(np.float32)
-    return unit
+    wide = vectors.astype(np.float64)
+    norms = np.sqrt(np.add.reduce(wide * wide, axis=1, keepdims=True))
+    wide /= np.maximum(norms, 1e-9)
+    return wide.astype(np.float32)

@@ -11,7 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphrouter.features.token_rates import TokenRates, measure_overstep, take_differences
+from graphrouter.features.token_rates import (
+    TokenRates,
+    count_pooled,
+    measure_overstep,
+    take_differences,
+)
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 _ANSWER_TOKENS = 1000.0
@@ -85,12 +90,12 @@ class TextSpend(NamedTuple):
             task_share: (B, T + 1) belief over tasks, last column: none of them.
             expected: (B, M) spend that the network expects, > 0; NaN stays.
         """
-        far = measure_overstep(num_chars, self.pooled, self.most, self.usual)[:, None]
-        tokens = np.maximum((num_chars * self.pooled).sum(axis=1), 1e-9)
+        tokens = count_pooled(num_chars, self.pooled)
+        far = measure_overstep(num_chars, tokens, self.pooled, self.most, self.usual)[:, None]
         beyond = np.maximum(1 - self.longest / tokens, 0.0)[:, None]
         # One product a row: a row by itself is rounded the same.
         text = (num_chars[:, None, :] * self.rates).sum(axis=2)
-        beside = np.array([share @ self.beside for share in task_share]).reshape(text.shape)
+        beside = np.matmul(task_share[:, None], self.beside)[:, 0]
         line = np.maximum(beside + text, _LEAST)
         carried = expected + text * beyond
         weight = far * self.belief * text / line

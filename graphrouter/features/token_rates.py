@@ -117,12 +117,17 @@ class TokenRates(NamedTuple):
         """Tokens of prompts by their characters alone: (B, M) > 0; arguments of `estimate`."""
         return self._add_offset(self._count_text(num_chars), task_share)
 
+    def arrange_by_kind(self) -> TokenRates:
+        """The same numbers; in memory the doubt has a model a column, as `estimate` reads it."""
+        by_kind = np.ascontiguousarray(self.doubt.transpose(1, 2, 0))
+        return self._replace(doubt=by_kind.transpose(2, 0, 1))
+
     def _count_text(self, num_chars: FloatArray) -> FloatArray:
         # One product a row: a row by itself is rounded the same.
-        return np.asarray((num_chars[:, None, :] * self.rates).sum(axis=2))
+        return np.asarray(np.add.reduce(num_chars[:, None, :] * self.rates, axis=2))
 
     def _add_offset(self, text: FloatArray, task_share: FloatArray) -> FloatArray:
-        beside = np.array([share @ self.offset for share in task_share]).reshape(text.shape)
+        beside = np.matmul(task_share[:, None], self.offset)[:, 0]
         return np.asarray(np.maximum(text + beside, 1e-9))
 
     def _find_variance(self, num_chars: FloatArray) -> FloatArray:
@@ -162,10 +167,10 @@ class TokenRates(NamedTuple):
             trust: Weight of the rates, in [0, 1], where they do not take over; the mean is that of
                 logarithms. See `training.amount_calibration.weigh_counts`.
         """
-        pooled = np.maximum((num_chars * self.pooled).sum(axis=1), 1e-9)
+        pooled = count_pooled(num_chars, self.pooled)
         text = self._count_text(num_chars)
         counted = self._add_offset(text, task_share)
-        far = measure_overstep(num_chars, self.pooled, self.most, self.usual)[:, None]
+        far = measure_overstep(num_chars, pooled, self.pooled, self.most, self.usual)[:, None]
         known = np.where(np.isnan(expected), counted, np.maximum(expected, 1e-9))
         tokens = known * (counted / known) ** np.maximum(far, trust)
         doubt = self._find_variance(num_chars)
@@ -174,8 +179,13 @@ class TokenRates(NamedTuple):
         return TokenEstimate(tokens, cautious, beyond)
 
 
+def count_pooled(num_chars: FloatArray, pooled: FloatArray) -> FloatArray:
+    """Tokens of texts (B, NUM_KINDS) by the rates of all models together: (B,) > 0."""
+    return np.asarray(np.maximum(np.add.reduce(num_chars * pooled, axis=1), 1e-9))
+
+
 def measure_overstep(
-    num_chars: FloatArray, pooled: FloatArray, most: FloatArray, usual: float
+    num_chars: FloatArray, tokens: FloatArray, pooled: FloatArray, most: FloatArray, usual: float
 ) -> FloatArray:
     """How far prompts are beyond those seen, in [0, 1]: 0 among them, 1 beyond: (B,).
 
@@ -183,12 +193,12 @@ def measure_overstep(
 
     Args:
         num_chars: (B, NUM_KINDS) characters of the prompts.
+        tokens: (B,) of them, from `count_pooled`.
         pooled: (NUM_KINDS,) tokens a character.
         most: (NUM_KINDS,) most characters of each kind in a prompt seen.
         usual: Tokens of the text that nine of ten do not exceed.
     """
-    tokens = np.maximum((num_chars * pooled).sum(axis=1), 1e-9)
-    unseen = (np.maximum(num_chars - most, 0) * pooled).sum(axis=1) / tokens
+    unseen = np.add.reduce(np.maximum(num_chars - most, 0) * pooled, axis=1) / tokens
     return np.minimum(np.maximum(_TAKE_OVER * np.maximum(1 - usual / tokens, unseen), 0), 1)
 
 

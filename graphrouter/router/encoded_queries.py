@@ -52,7 +52,7 @@ def encode_queries(
         learned,
         reading,
         count_chars(queries.prompts),
-        np.array([-1 if name is None else tasks.get(name, -1) for name in queries.tasks]),
+        np.array([-1 if name is None else tasks.get(name, -1) for name in queries.tasks], np.int64),
         read_views(encoder, queries, reading.embeddings) if has_views else {},
         asker,
     )
@@ -85,16 +85,16 @@ def _place(
 ) -> EncodedQueries:
     """What was read of queries, under the transforms of training; of views those it has met."""
     transforms = learned.transforms.features
-    of, (embeddings, surface) = transforms.prompts, reading
-    placed = (place_view(by, views.get(name), len(task)) for name, by in transforms.views.items())
+    text, surface, principal = transforms.prompts.place(*reading)
+    views = (place_view(by, views.get(name), len(task)) for name, by in transforms.views.items())
     return EncodedQueries(
-        text=of.text(embeddings).astype(np.float64),
-        principal=of.principal(embeddings, surface).astype(np.float64),
-        task=task.astype(np.int64),
+        text=text.astype(np.float64),
+        principal=principal.astype(np.float64),
+        task=task,
         num_chars=num_chars.astype(np.float64),
-        surface=of.surface(surface).astype(np.float64),
+        surface=surface.astype(np.float64),
         asker=asker,
-        views=tuple(EncodedView(*(part.astype(np.float64) for part in view)) for view in placed),
+        views=tuple(EncodedView(*(part.astype(np.float64) for part in view)) for view in views),
     )
 
 

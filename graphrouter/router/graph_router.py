@@ -102,7 +102,7 @@ class GraphRouter(HeldToData, SequentialRouter):
         self._forecaster = forecaster or learned.make_forecaster()
         self.bills = support.read_bills(learned.transforms.channels)
         self._states = states or make_states(learned, support, self.bills)
-        self._tokens = support.count_tokens()
+        self._tokens = support.count_tokens().arrange_by_kind()
         self._search_recall = search_recall
         self._search = find_search(learned, support, self._states.support, search_recall)
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()

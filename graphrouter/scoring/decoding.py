@@ -83,6 +83,7 @@ class AmountCalibration:
 def decode_channels(
     scaler: ChannelScaler,
     models: tuple[str, ...],
+    effect: FloatArray,
     location: FloatArray,
     log_scale: FloatArray,
     *,
@@ -99,8 +100,9 @@ def decode_channels(
     Args:
         scaler: Means and scales of the channels.
         models: Names of the columns.
-        location: (NUM_CHANNELS, num_queries, num_models): effect probability, then means of
-            standardised logarithms.
+        effect: (num_queries, num_models) probabilities.
+        location: (NUM_CHANNELS, num_queries, num_models): means of standardised logarithms; not
+            read for the effect.
         log_scale: (NUM_CHANNELS, num_queries, num_models): logarithm of the standard deviation;
             ignored for the effect.
         tariff: What the models charge.
@@ -118,7 +120,7 @@ def decode_channels(
         for channel, factor in zip(CALIBRATED, amounts.find_factors(models), strict=True):
             expected[channel] *= factor
     input_tokens, most_input_tokens, beyond = count_tokens(expected[INPUT_TOKENS])
-    spend, answers = expected[SPEND], np.full_like(location[EFFECT], np.nan)
+    spend, answers = expected[SPEND], expected[EFFECT]
     if num_chars is not None and task_share is not None:
         if tariff.text is not None:
             spend = tariff.text.follow(num_chars, task_share, spend)
@@ -133,7 +135,7 @@ def decode_channels(
     charged = charged + beyond * tariff.beyond_usd
     return Predictions(
         models=models,
-        effect=location[EFFECT],
+        effect=effect,
         cost_usd=input_tokens * tariff.input_usd + charged,
         input_tokens=input_tokens,
         output_tokens=np.where(tariff.counts_tokens, spend, answers),

@@ -112,11 +112,23 @@ class EffectCalibration:
         """
         if self.is_identity:
             return scored
-        scored, (level, slope) = scored.to_numpy(), self.lines(task)
+        scored = scored.to_numpy()
         location, log_scale = scored.location.copy(), scored.log_scale.copy()
-        location[EFFECT] = level[:, None] + slope[:, None] * location[EFFECT]
-        log_scale[EFFECT] += np.log(slope)[:, None]
+        location[EFFECT], log_scale[EFFECT] = self.calibrate(scored, task)
         return scored._replace(location=location, log_scale=log_scale)
+
+    def calibrate(self, scored: PairPredictions, task: Array) -> tuple[FloatArray, FloatArray]:
+        """Calibrated effect logits (B, M), and the logs of their standard deviations.
+
+        Args:
+            scored: What the network says of B queries, as arrays of NumPy.
+            task: As of `apply`.
+        """
+        logit, log_scale = scored.location[EFFECT], scored.log_scale[EFFECT]
+        if self.is_identity:
+            return logit, log_scale
+        level, slope = self.lines(task)
+        return level[:, None] + slope[:, None] * logit, log_scale + np.log(slope)[:, None]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphrouter.features.channels import EFFECT, ChannelScaler, Tariff
+from graphrouter.features.channels import ChannelScaler, Tariff
 from graphrouter.features.token_rates import TokenRates
 from graphrouter.pool import ModelPool
 from graphrouter.scoring.decoding import AmountCalibration, decode_channels
@@ -206,18 +206,17 @@ class Forecaster:
         """
         num_chars = to_numpy(targets.num_chars).astype(np.float64, copy=False)
         drawn = (self.interval or EffectInterval()).draw_together(scored, doubt).to_numpy()
-        calibrated = self.calibration.apply(drawn, targets.task)
-        logit, location = calibrated.location[EFFECT], calibrated.location.copy()
-        location[EFFECT] = sigmoid(logit)
+        logit, log_scale = self.calibration.calibrate(drawn, targets.task)
         ends = None
         if self.interval is not None:
             of_arrays = None if doubt is None else TaskDoubt(*map(to_numpy, doubt))
-            ends = self.interval.bounds(logit, calibrated.log_scale[EFFECT], of_arrays)
+            ends = self.interval.bounds(logit, log_scale, of_arrays)
         return decode_channels(
             self.channels,
             pool.names,
-            location,
-            calibrated.log_scale,
+            sigmoid(logit),
+            drawn.location,
+            drawn.log_scale,
             tariff=tariff or Tariff.of_list_prices(self.channels.spend_unit, pool.prices),
             count_tokens=partial(
                 tokens.estimate, num_chars, drawn.task_share, trust=self.amounts.token_trust
