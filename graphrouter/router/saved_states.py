@@ -199,7 +199,7 @@ def _unpack_state(tensors: dict[str, Array], learned: Learned, support: Support)
         else None,
         "views": _unpack_views(tensors, learned, support),
     }
-    parts["tastes"] = None
+    parts["tastes"] = parts["terms"] = None
     if f"{_TASTES}shift" in tensors:
         parts["tastes"] = Tastes(*(_widen(tensors, f"{_TASTES}{name}") for name in Tastes._fields))
     for name in SupportState._fields:

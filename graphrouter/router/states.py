@@ -19,7 +19,7 @@ from graphrouter.router.outcome_covariance import OutcomeCovariance, estimate_co
 from graphrouter.router.parts import Learned, Support
 from graphrouter.scoring.novelty import Familiarity, TaskLevels
 from graphrouter.scoring.search_index import Search, build_search
-from graphrouter.scoring.state import SupportState, arrange_in_rows
+from graphrouter.scoring.state import FixedTerms, SupportState, arrange_in_rows
 from graphrouter.types import FloatArray
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def complete_states(
             view._replace(text=view.text.astype(np.float32, copy=False)) for view in state.views
         ),
     )
+    state = state._replace(terms=FixedTerms.of(state))
     familiarity = compare_solved(state, learned, support, usual)
     return States(state, familiarity, TaskLevels.of(state))
 

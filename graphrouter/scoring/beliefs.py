@@ -61,8 +61,7 @@ def believe(
     )
     # Nothing is known of a task without queries: believing in it would say nothing about the
     # target.
-    is_empty = (state.task_size == 0) & (state.task_size > 0).any()
-    evidence = xp.where(is_empty, -math.inf, weigh(votes))
+    evidence = xp.where(state.find_terms().is_empty, -math.inf, weigh(votes))
     is_named = (task >= 0)[:, None]
     if xp.is_nowhere(is_named):
         others = xp.softmax(evidence)

@@ -167,6 +167,13 @@ class EffectInterval:
             log_scale: (num_queries, num_models) logarithm of its standard deviation.
             doubt: About the tasks of the queries; none without it.
         """
+        low, _, high = self.find_effects(location, log_scale, doubt)
+        return low, high
+
+    def find_effects(
+        self, location: Array, log_scale: Array, doubt: TaskDoubt | None
+    ) -> tuple[Array, Array, Array]:
+        """Lower ends, sigmoid(location) and upper ends; arguments of `bounds`."""
         xp = operations_of(location)
         variance = self.scale**2 * xp.exp(2 * log_scale) + self.floor**2
         if doubt is not None and self.novelty > 0:
@@ -175,11 +182,8 @@ class EffectInterval:
             of_task = doubt.variance + doubt.few if self.few_tasks else doubt.variance
             variance = variance + factor * of_task + doubt.strange
         half = Z_80 * xp.sqrt(variance)
-        middle = xp.sigmoid(location)
-        return (
-            xp.minimum(xp.sigmoid(location - half), middle),
-            xp.maximum(xp.sigmoid(location + half), middle),
-        )
+        low, middle, high = xp.sigmoid(xp.stack([location - half, location, location + half]))
+        return xp.minimum(low, middle), middle, xp.maximum(high, middle)
 
     def draw_together(self, scored: PairPredictions, doubt: TaskDoubt | None) -> PairPredictions:
         """The predictions, the effect logits of strange queries nearer to each other.

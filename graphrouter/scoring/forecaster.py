@@ -69,6 +69,8 @@ class EncodedQueries(NamedTuple):
 
     def split(self, size: int) -> list[EncodedQueries]:
         """The same queries in parts of at most `size`."""
+        if len(self.task) <= size:
+            return [self]
         starts = range(0, len(self.task), size)
         return [self._take(slice(i, i + size)) for i in starts]
 
@@ -208,13 +210,16 @@ class Forecaster:
         drawn = (self.interval or EffectInterval()).draw_together(scored, doubt).to_numpy()
         logit, log_scale = self.calibration.calibrate(drawn, targets.task)
         ends = None
-        if self.interval is not None:
+        if self.interval is None:
+            effect = sigmoid(logit)
+        else:
             of_arrays = None if doubt is None else TaskDoubt(*map(to_numpy, doubt))
-            ends = self.interval.bounds(logit, log_scale, of_arrays)
+            low, effect, high = self.interval.find_effects(logit, log_scale, of_arrays)
+            ends = low, high
         return decode_channels(
             self.channels,
             pool.names,
-            sigmoid(logit),
+            effect,
             drawn.location,
             drawn.log_scale,
             tariff=tariff or Tariff.of_list_prices(self.channels.spend_unit, pool.prices),

@@ -140,6 +140,8 @@ class TaskLevels(NamedTuple):
 
     level: Array
     """(T + 1, M) in each task, and beside them."""
+    square: Array
+    """(T + 1, M) of the level."""
     mean: Array
     """(M,) over the tasks that have queries."""
     variance: Array
@@ -161,7 +163,8 @@ class TaskLevels(NamedTuple):
         prior = _PRIOR_TASKS * _PRIOR_VARIANCE + (off * off).sum(0)
         variance = prior / (_PRIOR_TASKS + max(len(seen) - 1, 0))
         is_unseen = xp.concat([~has_queries, has_queries[:0].any()[None]])
-        return cls(level, mean, variance, variance * (_widen_for_few(len(seen)) - 1), is_unseen)
+        doubt = variance * (_widen_for_few(len(seen)) - 1)
+        return cls(level, level * level, mean, variance, doubt, is_unseen)
 
 
 def _widen_for_few(num_tasks: int) -> float:
@@ -223,10 +226,9 @@ class TaskDoubt(NamedTuple):
             task: (B,) int64 task that is named, -1 = unknown.
             met: How the queries compare with the solved ones.
         """
-        xp, level = operations_of(share), levels.level
-        believed = xp.multiply_rows(share, level)
-        squared = xp.multiply_rows(share, level * level)
-        between = xp.clip(squared - believed * believed, 0)
+        xp = operations_of(share)
+        believed = xp.multiply_rows(share, levels.level)
+        between = xp.clip(xp.multiply_rows(share, levels.square) - believed * believed, 0)
         named = xp.take_columns(share, xp.clip(task, 0)[:, None])[:, 0]
         open_minded = 1 - xp.where(task >= 0, named, 0.0)
         is_unseen = levels.is_unseen[task]

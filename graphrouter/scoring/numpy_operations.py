@@ -177,6 +177,8 @@ def round_to(values: FloatArray, decimals: int) -> FloatArray:
 
 def share_out(values: FloatArray, column: IntArray, size: int) -> FloatArray:
     """Sums of values (n, k) by the column (n, k) that each belongs to: (n, size)."""
+    if len(values) == 1:
+        return np.bincount(column[0], values[0], size)[None]
     cell = (np.arange(len(values))[:, None] * size + column).ravel()
     sums = np.bincount(cell, values.ravel(), len(values) * size)
     return np.asarray(sums, np.float64).reshape(len(values), size)

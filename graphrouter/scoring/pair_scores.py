@@ -84,7 +84,7 @@ def score_pairs(
         easiness = xp.concat([easiness[:1] + said.easiness[None], easiness[1:]])
         paths = paths._replace(by_view=said.own)
     # Index T, "none of the tasks", has no state to add.
-    context = xp.multiply_rows(share[:, :-1], xp.concat([state.task, state.prototype], axis=1))
+    context = xp.multiply_rows(share[:, :-1], state.find_terms().task_state)
     in_task = query + parts.task_to_query(context)
     taste = None
     if state.tastes is not None and targets.asker is not None:
@@ -98,7 +98,7 @@ def score_pairs(
 def read_pairs(
     profile_scale: Array,
     doubt: Callable[[Array, Array], Array],
-    correct: Callable[..., Array],
+    correct: Callable[..., Array | None],
     state: SupportState,
     target: Array,
     easiness: Array,
@@ -113,7 +113,7 @@ def read_pairs(
     Args:
         profile_scale: (C, 1, 1) how far profiles are believed.
         doubt: From spreads (B,) and targets to the deviation of the easiness (B,).
-        correct: Gives shifts of the amounts, then of the logs of their spread.
+        correct: Gives shifts of the amounts, then of the logs of their spread; or None for none.
         state: Cached support.
         target: (B, W) states of the targets, task included.
         easiness: (C, B) expected easiness of the targets.
@@ -140,14 +140,14 @@ def read_pairs(
         expected = expected + xp.take_models(taste.shift, models)
         variance = variance + xp.take_models(taste.variance, models)
     effect, deviation, log_unknown = _soften(expected, own, doubt(paths.spread, target), variance)
+    amounts = additive[EFFECT + 1 :]
+    log_spread = xp.take_models(state.find_terms().log_spread, models) + xp.zeros_like(amounts)
     change = correct(state, target, additive, match, paths, task_share, models)
-    amounts = additive[EFFECT + 1 :] + change[:NUM_AMOUNTS]
-    log_spread = xp.take_models(_spread_by_model(state), models) + change[NUM_AMOUNTS:]
+    if change is not None:
+        amounts, log_spread = amounts + change[:NUM_AMOUNTS], log_spread + change[NUM_AMOUNTS:]
     return (
         xp.concat([effect[None], amounts]),
-        xp.concat(
-            [log_unknown[None], xp.clip(log_spread, _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD)]
-        ),
+        xp.concat([log_unknown[None], xp.clip(log_spread, _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD)]),
         deviation,
     )
 
@@ -170,16 +170,6 @@ def _soften(logit: Array, own: Array, doubt: Array, variance: Array) -> tuple[Ar
     # The deviation is that of the softened logit, so it is divided as the logit is by the doubt.
     log_unknown = 0.5 * xp.log(xp.clip(variance / doubtful, 1e-12))
     return logit / softened, own / softened, log_unknown
-
-
-def _spread_by_model(state: SupportState) -> Array:
-    """Log deviation, in units of the channel, that gives amounts their mean: (C - 1, 1, M).
-
-    For the log-normal, log(mean) - mean(log) = sigma^2 / 2; `excess` is the left side.
-    """
-    scale = state.channel_scale[EFFECT + 1 :]
-    variance = 2 * state.base.excess[EFFECT + 1 :] / (scale * scale)
-    return 0.5 * operations_of(variance).log(variance)[:, None]
 
 
 def tell_amounts(

@@ -84,8 +84,9 @@ def attend(
     sums = xp.permute(sums, 3, 0, 1, 2)
     total, information = sums[:num_channels], sums[num_channels:]  # each (C, B, H, M)
     mass = weights.path_mass[:, None]  # (C, 1, H, 1)
-    residual = (weights.path_mix[:, None] * (total / (information + mass))).sum(2)
-    evidence = xp.average(information[0] / (information[0] + mass[0]), 1)
+    certainty = information + mass
+    residual = (weights.path_mix[:, None] * (total / certainty)).sum(2)
+    evidence = xp.average(information[0] / certainty[0], 1)
 
     surprise = base.surprise[:, targets.neighbours]  # (C, B, K)
     reliability = base.reliability[:, targets.neighbours]

@@ -16,7 +16,6 @@ from graphrouter.config import NetworkConfig, Part
 from graphrouter.scoring.beliefs import BeliefWeights, believe, discriminate
 from graphrouter.scoring.numpy_operations import average, gelu, multiply_rows, normalise
 from graphrouter.scoring.pair_scores import (
-    NUM_AMOUNTS,
     PairPredictions,
     read_pairs,
     score_pairs,
@@ -225,7 +224,7 @@ def _no_doubt(spread: FloatArray, target: FloatArray) -> FloatArray:
     return np.zeros_like(spread)
 
 
-def _find_perceptron(read: _Weights) -> Callable[..., FloatArray]:
+def _find_perceptron(read: _Weights) -> Callable[..., FloatArray | None]:
     """The perceptron; one that was not trained, or not for the better, says nothing."""
     at = "readout.perceptron."
     if not read[f"{at}out.weight"].any() and not read[f"{at}out.bias"].any():
@@ -268,5 +267,5 @@ def _correct_nothing(
     paths: PathMessages,
     task_share: FloatArray,
     models: IntArray | None = None,
-) -> FloatArray:
-    return np.zeros((2 * NUM_AMOUNTS, *additive.shape[1:]))
+) -> None:
+    return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from graphrouter.scoring.operations import Array, to_numpy
+from graphrouter.scoring.operations import Array, operations_of, to_numpy
 from graphrouter.scoring.tastes import Tastes
 from graphrouter.scoring.view_state import TargetView, ViewState
 
@@ -113,6 +113,34 @@ class TaskEvidence(NamedTuple):
     """(2,) of the discriminant, and of the logarithm of what similar queries vote for, >= 0."""
 
 
+class FixedTerms(NamedTuple):
+    """Terms of scores that are the same for every target.
+
+    C channels, M models, T tasks, W width.
+    """
+
+    is_empty: Array
+    """(T,) bool: a task without support queries, where others have some."""
+    task_state: Array
+    """(T, 2 W) states of tasks, then their prototypes."""
+    log_spread: Array
+    """(C - 1, 1, M) log deviation, in units of the channel, that gives amounts their mean.
+
+    For the log-normal, log(mean) - mean(log) = sigma^2 / 2; `BaseState.excess` is the left side.
+    """
+
+    @classmethod
+    def of(cls, state: SupportState) -> Self:
+        """The terms of a support."""
+        has_queries, scale = state.task_size > 0, state.channel_scale[1:]
+        xp, variance = operations_of(scale), 2 * state.base.excess[1:] / (scale * scale)
+        return cls(
+            (state.task_size == 0) & has_queries.any(),
+            xp.concat([state.task, state.prototype], axis=1),
+            0.5 * xp.log(variance)[:, None],
+        )
+
+
 class SupportState(NamedTuple):
     """Cached states of models, tasks and support queries.
 
@@ -151,6 +179,12 @@ class SupportState(NamedTuple):
     """What users grade otherwise; None where no query says who asked it."""
     views: tuple[ViewState, ...] = ()
     """What there is to learn from what goes with queries beside their texts, by name."""
+    terms: FixedTerms | None = None
+    """What follows from the rest, where it was computed already: last, when nothing changes."""
+
+    def find_terms(self) -> FixedTerms:
+        """The fixed terms of the support."""
+        return FixedTerms.of(self) if self.terms is None else self.terms
 
 
 @dataclass(frozen=True, eq=False)
