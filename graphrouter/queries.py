@@ -231,7 +231,8 @@ class Queries:
         check_person(team, "team")
         documents = read_context(context)
         vector = None if embedding is None else Embedding.of(embedding)
-        return cls((text,), (task,), (), (user,), (team,), (documents,), (vector,))
+        facts = (() if fact is None else (fact,) for fact in (user, team, documents, vector))
+        return cls((text,), (task,), (), *facts)
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Queries:

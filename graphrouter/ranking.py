@@ -99,7 +99,8 @@ def rank_models(
         penalties = charges.count_penalties(counted, 1.0, policy.penalties)
         arrays = UtilityArrays(counted, shadow_price * cost, np.zeros_like(counted), penalties)
     is_open = np.ones(len(reasons), dtype=np.bool_)
-    is_open[[column for column, reason in enumerate(reasons) if reason is not None]] = False
+    if any(reasons):
+        is_open[:] = [reason is None for reason in reasons]
     rates = predictions.output_tokens_per_s
     amounts = {
         "cost_usd": estimates.cost_usd,

@@ -133,14 +133,18 @@ class TokenRates(NamedTuple):
     def _find_variance(self, num_chars: FloatArray) -> FloatArray:
         """Of the tokens of the texts by the doubt about the rates: (B, M), n^T V n.
 
-        Kind by kind, so that what is at work has a model a column: numbers that lie together, and
-        few enough for the cache. The last sum is in pairs, as NumPy's of eight numbers is.
+        Of many prompts kind by kind, so that what is at work has a model a column: numbers that
+        lie together, and few enough for the cache. The last sum is in pairs, as NumPy's of eight
+        numbers is.
         """
         chars = np.ascontiguousarray(num_chars.T)[:, :, None]  # (NUM_KINDS, B, 1)
         doubt = np.ascontiguousarray(self.doubt.transpose(1, 2, 0))[:, :, None]
-        of_kind = chars[0] * doubt[0]  # (NUM_KINDS, B, M)
-        for kind in range(1, NUM_KINDS):
-            of_kind += chars[kind] * doubt[kind]
+        if len(num_chars) == 1:
+            of_kind = np.add.reduce(chars[:, None] * doubt, axis=0)  # (NUM_KINDS, B, M)
+        else:
+            of_kind = chars[0] * doubt[0]
+            for kind in range(1, NUM_KINDS):
+                of_kind += chars[kind] * doubt[kind]
         of_kind *= chars
         for apart in (1, 2, 4):
             of_kind[:: 2 * apart] += of_kind[apart :: 2 * apart]

@@ -182,7 +182,9 @@ class EffectInterval:
             of_task = doubt.variance + doubt.few if self.few_tasks else doubt.variance
             variance = variance + factor * of_task + doubt.strange
         half = Z_80 * xp.sqrt(variance)
-        low, middle, high = xp.sigmoid(xp.stack([location - half, location, location + half]))
+        low, middle, high = xp.sigmoid(
+            xp.concat([ends[None] for ends in (location - half, location, location + half)])
+        )
         return xp.minimum(low, middle), middle, xp.maximum(high, middle)
 
     def draw_together(self, scored: PairPredictions, doubt: TaskDoubt | None) -> PairPredictions:

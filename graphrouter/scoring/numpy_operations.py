@@ -161,6 +161,8 @@ def multiply_rows(rows: FloatArray, matrix: FloatArray) -> FloatArray:
 
     One product a row: a row by itself is rounded as it is in any batch.
     """
+    if len(rows) == 1:
+        return np.matmul(rows, matrix)
     found: FloatArray = np.matmul(rows[:, None], matrix[..., None, :, :])[..., 0, :]
     return found
 
@@ -172,7 +174,7 @@ def find_distinct(values: IntArray) -> tuple[IntArray, IntArray]:
 
 def round_to(values: FloatArray, decimals: int) -> FloatArray:
     """Rounded to decimals."""
-    return np.round(values, decimals)
+    return values.round(decimals)
 
 
 def share_out(values: FloatArray, column: IntArray, size: int) -> FloatArray:
