@@ -86,7 +86,7 @@ def _place(
     """What was read of queries, under the transforms of training; of views those it has met."""
     transforms = learned.transforms.features
     text, surface, principal = transforms.prompts.place(*reading)
-    views = (place_view(by, views.get(name), len(task)) for name, by in transforms.views.items())
+    placed = (place_view(by, views.get(name), len(task)) for name, by in transforms.views.items())
     return EncodedQueries(
         text=text.astype(np.float64),
         principal=principal.astype(np.float64),
@@ -94,7 +94,7 @@ def _place(
         num_chars=num_chars.astype(np.float64),
         surface=surface.astype(np.float64),
         asker=asker,
-        views=tuple(EncodedView(*(part.astype(np.float64) for part in view)) for view in views),
+        views=tuple(EncodedView(*(part.astype(np.float64) for part in view)) for view in placed),
     )
 
 
