@@ -64,7 +64,8 @@ class CostScale(NamedTuple):
         width = self.high_usd - self.low_usd
         if not width > 0:  # all costs equal
             return np.where(np.isfinite(cost_usd), 0.0, np.nan)
-        scaled: FloatArray = (np.clip(cost_usd, self.low_usd, self.high_usd) - self.low_usd) / width
+        kept = np.minimum(np.maximum(cost_usd, self.low_usd), self.high_usd)
+        scaled: FloatArray = (kept - self.low_usd) / width
         return scaled
 
 

@@ -3,9 +3,11 @@
 Of a small batch each query costs a fraction of what it costs alone: most of a call are small
 operations, which take as long for eight rows as for one, and hold the lock of the interpreter.
 Whoever comes while another thread computes is put on a list, and one of those on it computes for
-all of them next (flat combining: Hendler, Incze, Shavit and Tzafrir 2010). Nobody waits for more
-calls to come, so a thread alone is as fast as without, and nobody waits for another thread for
-long: whatever stopped or delays that one, its own answer a thread can always find itself.
+all of them next (flat combining: Hendler, Incze, Shavit and Tzafrir 2010). Threads whose calls were
+answered together ask again together: whoever comes first of them lets the others wake up, or it
+would compute for itself while they wait. Nobody waits for more calls to come otherwise, so a thread
+alone is as fast as without, and nobody waits for another thread for long: whatever stopped or
+delays that one, its own answer a thread can always find itself.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ Answer = TypeVar("Answer")
 _MOST_TOGETHER = 64
 _PATIENCE_S = 1.0
 """Seconds that a thread waits for another one before it answers its own call alone."""
+_COURTESY_S = 0.002
+"""Seconds that a thread waits at most for others to wake up whose calls were answered together:
+they are likely to ask again, and would find it computing for itself alone."""
 
 
 class _Call(Generic[Asked, Answer]):
@@ -34,6 +39,8 @@ class _Call(Generic[Asked, Answer]):
         self.error: Exception | None = None
         self.is_taken = False
         """Whether a thread answers it."""
+        self.has_left = False
+        """Whether its thread waits for nothing any more."""
         self.gate = threading.Lock()
         """Open when something has changed since its thread looked."""
         self.gate.acquire()
@@ -53,6 +60,8 @@ class _Line(Generic[Asked, Answer]):
     def __init__(self) -> None:
         self.calls: list[_Call[Asked, Answer]] = []
         self.leader: _Call[Asked, Answer] | None = None
+        self._waking = set[_Call[Asked, Answer]]()
+        """Calls that other threads have answered, and whose own have not looked yet."""
         self._guard = threading.Lock()
 
     def take_turn(self, call: _Call[Asked, Answer]) -> list[_Call[Asked, Answer]]:
@@ -68,10 +77,13 @@ class _Line(Generic[Asked, Answer]):
                 if call.is_done:
                     return []
                 leader = self.leader
-                if leader is None:
+                if leader is None and not self._waking:
                     self.leader = call
                     return self._take(call)
-            if not call.gate.acquire(timeout=_PATIENCE_S):
+            if leader is None:
+                if not call.gate.acquire(timeout=_COURTESY_S):
+                    self._waking.clear()  # nobody waits for them again
+            elif not call.gate.acquire(timeout=_PATIENCE_S):
                 break
         with self._guard:
             if self.leader is leader:  # delayed, or gone: whoever comes now waits for another one
@@ -95,6 +107,10 @@ class _Line(Generic[Asked, Answer]):
                 self.leader = None
             for each in together:
                 each.is_taken = each.is_done
+                if each.is_done and not each.has_left:
+                    self._waking.add(each)
+            self._waking.discard(call)
+            call.has_left = True
             for each in self.calls:
                 if each.gate.locked():
                     each.gate.release()

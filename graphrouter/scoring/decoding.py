@@ -83,12 +83,12 @@ class AmountCalibration:
 def decode_channels(
     scaler: ChannelScaler,
     models: tuple[str, ...],
-    effect: FloatArray,
     location: FloatArray,
     log_scale: FloatArray,
     *,
     tariff: Tariff,
     count_tokens: Callable[[FloatArray], TokenEstimate],
+    effect: FloatArray | None = None,
     amounts: AmountCalibration | None = None,
     num_chars: FloatArray | None = None,
     task_share: FloatArray | None = None,
@@ -100,14 +100,14 @@ def decode_channels(
     Args:
         scaler: Means and scales of the channels.
         models: Names of the columns.
-        effect: (num_queries, num_models) probabilities.
-        location: (NUM_CHANNELS, num_queries, num_models): means of standardised logarithms; not
-            read for the effect.
+        location: (NUM_CHANNELS, num_queries, num_models): effect probability, then means of
+            standardised logarithms.
         log_scale: (NUM_CHANNELS, num_queries, num_models): logarithm of the standard deviation;
             ignored for the effect.
         tariff: What the models charge.
         count_tokens: Prompt tokens of the same pairs, from what the network expects of them, NaN
             where it cannot say; see `TokenRates.estimate`.
+        effect: (num_queries, num_models) probabilities; those in `location` without it.
         amounts: What expected amounts are multiplied by; nothing without it.
         num_chars: (num_queries, NUM_KINDS) characters of the prompts, and
         task_share: (num_queries, T + 1) belief over tasks; without them spend is as expected among
@@ -135,7 +135,7 @@ def decode_channels(
     charged = charged + beyond * tariff.beyond_usd
     return Predictions(
         models=models,
-        effect=effect,
+        effect=location[EFFECT] if effect is None else effect,
         cost_usd=input_tokens * tariff.input_usd + charged,
         input_tokens=input_tokens,
         output_tokens=np.where(tariff.counts_tokens, spend, answers),

@@ -219,13 +219,13 @@ class Forecaster:
         return decode_channels(
             self.channels,
             pool.names,
-            effect,
             drawn.location,
             drawn.log_scale,
             tariff=tariff or Tariff.of_list_prices(self.channels.spend_unit, pool.prices),
             count_tokens=partial(
                 tokens.estimate, num_chars, drawn.task_share, trust=self.amounts.token_trust
             ),
+            effect=effect,
             amounts=self.amounts,
             num_chars=num_chars,
             task_share=drawn.task_share,

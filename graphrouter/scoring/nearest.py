@@ -12,6 +12,8 @@ _TARGETS_AT_ONCE = 1024
 _ROWS_AT_ONCE = 64
 _SLACK = 1e-4
 """More than twice the error of a product of unit vectors in single precision."""
+_FEW = 1.25
+"""So many rows a neighbour are compared in double precision sooner than told apart."""
 _GROUPS = 8
 """A neighbour; fewer would leave more to look through, more would take longer to find."""
 
@@ -85,13 +87,15 @@ def _search_narrow(
     cosine = np.empty((len(targets), count))
     for first in range(0, len(targets), _ROWS_AT_ONCE):
         rows = targets[first : first + _ROWS_AT_ONCE]
-        alike = rows.astype(np.float32) @ support.T
+        # The support first: the other way round a product of few rows reads it several times.
+        alike = np.ascontiguousarray((support @ rows.astype(np.float32).T).T)
         least = _reach_often(alike, count) - _SLACK
         for row, (target, rough) in enumerate(zip(rows, alike, strict=True), start=first):
             near = (rough >= least[row - first]).nonzero()[0]
-            found = rough[near]
-            last = len(found) - count
-            near = near[found >= np.partition(found, last)[last] - _SLACK]
+            if len(near) > _FEW * count:
+                found = rough[near]
+                last = len(found) - count
+                near = near[found >= np.partition(found, last)[last] - _SLACK]
             exact = (support.take(near, axis=0).astype(np.float64) @ target).round(10)
             order = (-exact).argsort(kind="stable")[:count]  # by position among equals
             positions[row], cosine[row] = near[order], exact[order]

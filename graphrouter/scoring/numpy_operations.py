@@ -99,9 +99,8 @@ def log_softmax(values: FloatArray) -> FloatArray:
 
 def sigmoid(logit: FloatArray) -> FloatArray:
     """1 / (1 + exp(-x)), without overflow."""
-    raised = np.exp(-clip(logit, -_MOST_LOGIT, _MOST_LOGIT))
-    raised += 1
-    return np.divide(1, raised, out=raised)
+    chance: FloatArray = 1 / (1 + np.exp(-clip(logit, -_MOST_LOGIT, _MOST_LOGIT)))
+    return chance
 
 
 def gelu(values: FloatArray) -> FloatArray:

@@ -70,6 +70,42 @@ def test_who_asks_while_another_is_answered_is_answered_with_the_others() -> Non
     assert squares.batches[-1] == [9]
 
 
+def test_who_comes_again_lets_those_wake_up_that_were_answered_with_it() -> None:
+    joint = JointCalls[int, int]()
+    line = joint._find_line()
+    late = joint_calls._Call[int, int](1)
+    assert line.take_turn(late) == [late]
+    others = [joint_calls._Call[int, int](number) for number in (2, 3)]
+    line.calls += others
+    for call in (late, *others):
+        call.answers.append(0)
+    line.leave(late, [late, *others])
+    assert line._waking == set(others)
+    line.leave(others[0], [])
+    first = joint_calls._Call[int, int](4)
+    with ThreadPoolExecutor(1) as pool:
+        turn = pool.submit(line.take_turn, first)
+        while first not in line.calls:
+            pass
+        line.leave(others[1], [])
+        assert turn.result(30) == [first]
+    assert not line._waking
+
+
+def test_who_never_wakes_up_is_not_waited_for_for_long() -> None:
+    joint = JointCalls[int, int]()
+    line = joint._find_line()
+    first, gone = (joint_calls._Call[int, int](number) for number in (1, 2))
+    assert line.take_turn(first) == [first]
+    gone.answers.append(0)
+    line.leave(gone, [])  # it was answered while it left
+    line.leave(first, [first, gone])
+    assert not line._waking
+    line._waking.add(gone)  # as if its thread was killed
+    assert joint.ask(3, lambda numbers: list(numbers)) == 3
+    assert not line._waking
+
+
 def test_what_one_cannot_be_answered_for_is_no_matter_of_the_others() -> None:
     squares = Squares()
     assert ask_together(squares, 2, [3, -1, 4]) == [4, 9, "-1 is negative", 16]

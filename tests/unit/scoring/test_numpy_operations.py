@@ -35,6 +35,13 @@ def test_both_libraries_have_the_same_operations() -> None:
         ("normalise", (np.vstack([VALUES, np.zeros(7)]),)),
         ("permute", (VALUES[None], 2, 0, 1)),
         ("round_to", (VALUES, 3)),
+        ("clip", (VALUES, -1, 2)),
+        ("clip", (VALUES, None, 0)),
+        ("clip", (np.array([np.nan, -1.0]), 0)),
+        ("average", (VALUES, 1)),
+        ("take_columns", (VALUES, RNG.integers(0, 7, size=(4, 3)))),
+        ("take_columns", (VALUES[:1], RNG.integers(0, 7, size=(1, 3)))),
+        ("share_out", (VALUES[:1], RNG.integers(0, 3, size=(1, 7)), 5)),
         ("share_out", (VALUES, RNG.integers(0, 3, size=(4, 7)), 5)),
         ("spread", (VALUES, np.array([5, 0, 3, 1]), 6)),
         ("multiply_rows", (VALUES, RNG.normal(size=(3, 7, 2)))),
@@ -59,9 +66,17 @@ def test_the_largest_come_first_and_equals_by_position(count: int) -> None:
     assert numpy_operations.take_largest(np.ones((1, 4)), 4)[0].tolist() == [[0, 1, 2, 3]]
 
 
-def test_a_row_is_multiplied_alone_as_in_a_batch() -> None:
-    rows, matrix = RNG.normal(size=(33, 128)), RNG.normal(size=(128, 57))
+def test_what_is_masked_is_left_out_where_nothing_learns() -> None:
+    mask = np.zeros((2, 1), dtype=bool)
+    assert numpy_operations.is_nowhere(mask)
+    assert not numpy_operations.is_nowhere(~mask)
+    assert not torch_operations.is_nowhere(torch.from_numpy(mask))  # every weight has a gradient
+
+
+@pytest.mark.parametrize("shape", [(128, 57), (4, 128, 57)])
+def test_a_row_is_multiplied_alone_as_in_a_batch(shape: tuple[int, ...]) -> None:
+    rows, matrix = RNG.normal(size=(33, 128)), RNG.normal(size=shape)
     together = numpy_operations.multiply_rows(rows, matrix)
     for i in (0, 7, 32):
         alone = numpy_operations.multiply_rows(rows[i : i + 1], matrix)
-        np.testing.assert_array_equal(alone[0], together[i])
+        np.testing.assert_array_equal(alone[..., 0, :], together[..., i, :])
