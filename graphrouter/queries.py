@@ -231,8 +231,9 @@ class Queries:
         check_person(team, "team")
         documents = read_context(context)
         vector = None if embedding is None else Embedding.of(embedding)
-        facts = (() if fact is None else (fact,) for fact in (user, team, documents, vector))
-        return cls((text,), (task,), (), *facts)
+        people = () if user is None else (user,), () if team is None else (team,)
+        views = () if documents is None else (documents,), () if vector is None else (vector,)
+        return cls((text,), (task,), (), *people, *views)
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Queries:

@@ -203,7 +203,8 @@ def measure_overstep(
         usual: Tokens of the text that nine of ten do not exceed.
     """
     unseen = np.add.reduce(np.maximum(num_chars - most, 0) * pooled, axis=1) / tokens
-    return np.minimum(np.maximum(_TAKE_OVER * np.maximum(1 - usual / tokens, unseen), 0), 1)
+    beyond = _TAKE_OVER * np.maximum(1 - usual / tokens, unseen)
+    return np.asarray(np.minimum(np.maximum(beyond, 0), 1))
 
 
 def fit_token_rates(

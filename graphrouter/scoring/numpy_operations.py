@@ -160,9 +160,11 @@ def multiply_rows(rows: FloatArray, matrix: FloatArray) -> FloatArray:
 
     One product a row: a row by itself is rounded as it is in any batch.
     """
+    found: FloatArray
     if len(rows) == 1:
-        return np.matmul(rows, matrix)
-    found: FloatArray = np.matmul(rows[:, None], matrix[..., None, :, :])[..., 0, :]
+        found = np.matmul(rows, matrix)
+    else:
+        found = np.matmul(rows[:, None], matrix[..., None, :, :])[..., 0, :]
     return found
 
 
@@ -179,7 +181,7 @@ def round_to(values: FloatArray, decimals: int) -> FloatArray:
 def share_out(values: FloatArray, column: IntArray, size: int) -> FloatArray:
     """Sums of values (n, k) by the column (n, k) that each belongs to: (n, size)."""
     if len(values) == 1:
-        return np.bincount(column[0], values[0], size)[None]
+        return np.bincount(column[0], values[0], size)[None].astype(np.float64, copy=False)
     cell = (np.arange(len(values))[:, None] * size + column).ravel()
     sums = np.bincount(cell, values.ravel(), len(values) * size)
     return np.asarray(sums, np.float64).reshape(len(values), size)
@@ -209,9 +211,8 @@ def largest_of(values: FloatArray, count: int) -> FloatArray:
 
 def take_columns(values: FloatArray, columns: IntArray) -> FloatArray:
     """Values (n, m) at some columns (n, k) of each row: (n, k)."""
-    if len(values) == 1:
-        return values[0].take(columns)
-    return values.take(columns + np.arange(len(values))[:, None] * values.shape[1])
+    first = np.arange(len(values))[:, None] * values.shape[1]
+    return np.asarray(values.take(columns + first), np.float64)
 
 
 def take_models(values: FloatArray, models: IntArray | None) -> FloatArray:
