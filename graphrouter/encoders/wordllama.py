@@ -188,7 +188,7 @@ class WordTokenizer:
 
     def _cut(self, text: str) -> list[str]:
         """The words of a text, each with its blanks; one word where it cannot be cut."""
-        if not self._cuts_words or any(name in text for name in self._apart):
+        if not self._cuts_words or any(map(text.__contains__, self._apart)):
             return [f" {text}"]
         found: list[str] = _WORD.findall(f" {text}")
         return found

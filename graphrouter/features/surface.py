@@ -59,7 +59,8 @@ def _read_one_surface(prompt: str) -> list[float]:
 
 def _count_code(text: str) -> int:
     """Words, signs and fences of code; most texts have none, which is seen without a pattern."""
-    words = len(_CODE_WORD.findall(text)) if any(word in text for word in _CODE_WORDS) else 0
+    has_words = any(map(text.__contains__, _CODE_WORDS))
+    words = len(_CODE_WORD.findall(text)) if has_words else 0
     signs = len(_CODE_SIGN.findall(text)) if "=>" in text or "==" in text else 0
     return words + signs + text.count("```")
 

@@ -27,7 +27,7 @@ from graphrouter.scoring.state import SupportState, Targets
 from graphrouter.scoring.view_state import TargetView, ViewState
 from graphrouter.types import FloatArray, Predictions
 
-_QUERIES_AT_ONCE, _PAIRS_AT_ONCE = 64, 4096
+_QUERIES_AT_ONCE, _PAIRS_AT_ONCE = 128, 8192
 """What similar queries say of so many pairs of a query and a model is in memory at a time."""
 
 
