@@ -54,7 +54,11 @@ def render(result: Mapping[str, Any]) -> list[str]:
         "|---|---|---|",
     ]
     for name, found in result["measures"].items():
-        over = ", ".join(f"{ratio:.3g} x {yard}" for yard, ratio in found["over"].items())
+        known = found.get("yardsticks_ms", {})
+        over = ", ".join(
+            f"{ratio:.3g} x {yard}" + (f" ({known[yard]:,.1f} ms)" if yard in known else "")
+            for yard, ratio in found["over"].items()
+        )
         more = found.get("predictions_a_second")
         extra = f" ({more:,.0f} predictions a second)" if more else ""
         lines.append(f"| {name} | {found['value']:.4g}{extra} | {over} |")

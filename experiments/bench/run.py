@@ -16,13 +16,17 @@ of the processor, on one thread: what else runs on the machine does not count. T
                        to predict many prompts, which come in batches of 1,000
     one thread         as many routes by one thread, for routes by eight: seconds of the clock, for
                        which the machine must have nothing else to do
-    route              a route in the simulated world, for routes in worlds with four times its
-                       queries or models, which are measured where no DATA is given
+    route              a route in the simulated world, for routes in worlds with two and four times
+                       its queries or models, or a half and a quarter of its outcomes, which are
+                       measured where no DATA is given
+    LLMRouter 0.4      with --llmrouter: a route of its kNN router and of its graph router, without
+                       encoding, as it is and with the model kept that it reads for each prompt
     gram               the product of the embeddings of all solved queries with themselves, one
                        entry a pair of coordinates
 
-Writes bench.json and bench.md to FOLDER. With --against it compares the ratios with those of an
-earlier bench.json, and ends with exit status 1 where one has more than doubled.
+Writes bench.json, bench.md and its plots, bench.svg, to FOLDER. With --against it compares the
+ratios with those of an earlier bench.json, and ends with exit status 1 where one has more than
+doubled.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import graphrouter as gr
+from experiments.bench.beside_llmrouter import make_environment
+from experiments.bench.plots import draw
 from experiments.bench.report import BenchError, compare, read_result, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +65,15 @@ else:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit)
 """
 IMPORTS = f"import pandas, torch\n{PEAK}"
-ANSWER = f"import sys\nimport graphrouter as gr\ngr.load_router(sys.argv[1]).route('Hi.')\n{PEAK}"
+ANSWER = f"""
+import sys, time
+import graphrouter as gr
+
+router, start = gr.load_router(sys.argv[1]), time.process_time()
+list(router.route("Hi.").evidence)
+print(time.process_time() - start)
+{PEAK}
+"""
 
 AT_ONCE = 1_000
 STREAM = f"""
@@ -79,13 +93,15 @@ for _ in router.predict_batches(batches):
 """
 
 
-def run_fresh(code: str, *arguments: str) -> tuple[float, float]:
-    """Seconds of the processor and peak MiB of a process of its own, from its start to its end."""
+def run_fresh(code: str, *arguments: str) -> tuple[float, float, float]:
+    """Seconds of the processor and peak MiB of a process of its own, from its start to its end; and
+    what else it says, or 0."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = _run([sys.executable, "-c", code, *arguments], capture_output=True).stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return seconds, int(said.split()[-1]) / 1024
+    *told, peak = said.split()
+    return seconds, int(peak) / 1024, float(told[0]) if told else 0.0
 
 
 def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -100,13 +116,17 @@ def measure_fresh(artifact: Path, repeats: int, streamed: int) -> dict[str, Any]
     for code in (IMPORTS, ANSWER):  # what the disk has to read is read
         run_fresh(code, str(artifact))
     pairs = [(run_fresh(IMPORTS), run_fresh(ANSWER, str(artifact))) for _ in range(repeats)]
-    (floor_s, floor_mib), (answer_s, answer_mib) = (
+    (floor_s, floor_mib, _), (answer_s, answer_mib, first_s) = (
         [statistics.median(column) for column in zip(*side, strict=True)]
         for side in zip(*pairs, strict=True)
     )
-    _, stream_mib = run_fresh(STREAM, str(artifact), str(streamed))
+    _, stream_mib, _ = run_fresh(STREAM, str(artifact), str(streamed))
     return {
         "load to first answer, s": {"value": answer_s, "over": {"imports": answer_s / floor_s}},
+        "first route after loading, ms": {
+            "value": first_s * 1e3,
+            "over": {"imports": first_s / floor_s},
+        },
         "peak memory, MiB": {"value": answer_mib, "over": {"imports": answer_mib / floor_mib}},
         f"peak memory of {streamed:,} streamed prompts, MiB": {
             "value": stream_mib,
@@ -121,6 +141,11 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     words = [
         *(["--data", str(options.data.resolve())] if options.data else []),
         *(["--artifact", str(options.artifact.resolve())] if options.artifact else []),
+        *(
+            ["--llmrouter", str(make_environment(options.llmrouter.absolute()))]
+            if options.llmrouter
+            else []
+        ),
         *(f"--{name}={getattr(options, name)}" for name in ("queries", "models")),
         *(f"--{name}={getattr(options, name)}" for name in ("routes", "changes", "steps")),
     ]
@@ -153,17 +178,26 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--loads", type=_count, default=5, help="fresh processes")
     add("--streamed", type=_count, default=20_000, help="prompts of which the memory is measured")
     add("--steps", type=int, default=10, help="training steps; 0 measures none")
+    add(
+        "--llmrouter",
+        nargs="?",
+        type=Path,
+        const=Path("runs/llmrouter"),
+        metavar="FOLDER",
+        help="also beside LLMRouter 0.4, in an environment that is made in FOLDER: some minutes",
+    )
     options = parser.parse_args(words)
     try:
         old = read_result(options.against) if options.against else None
         if options.data:
             gr.load_dataset(options.data)  # told at once, not after the imports of a process
+        options.peer = options.llmrouter and make_environment(options.llmrouter.absolute())
         with TemporaryDirectory() as folder:
             result = measure(options, Path(folder))
         page = render(result)
-        _write(options.out, result, page)
+        _write(options.out, result, page, draw(result))
         lines, slower = compare(result, old) if old else ([], [])
-        _write(options.out, result, [*page, *lines])
+        _write(options.out, result, [*page, *lines], draw(result, old))
     except (BenchError, gr.GraphRouterError) as error:
         parser.error(str(error))
     except subprocess.CalledProcessError as error:
@@ -176,10 +210,12 @@ def main(words: Sequence[str] | None = None) -> int:
     return 1 if slower else 0
 
 
-def _write(folder: Path, result: Mapping[str, Any], page: Sequence[str]) -> None:
+def _write(folder: Path, result: Mapping[str, Any], page: Sequence[str], plots: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bench.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    (folder / "bench.md").write_text("\n".join([*page, ""]), encoding="utf-8")
+    page = [*page, "", "![Ratios, and the growth of a route](bench.svg)", ""]
+    (folder / "bench.md").write_text("\n".join(page), encoding="utf-8")
+    (folder / "bench.svg").write_text(plots, encoding="utf-8")
 
 
 def _count(word: str) -> int:

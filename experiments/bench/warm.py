@@ -22,13 +22,16 @@ import pandas as pd
 from lightning.pytorch.callbacks import Callback
 
 import graphrouter as gr
+from experiments.bench.beside_llmrouter import measure_beside
+from experiments.bench.report import BenchError
 from graphrouter.exceptions import GraphRouterError
 
 MOST_AT_ONCE = 256
 WARM_UP = 5
 NUM_ROWS = 1_000
 NUM_THREADS, NUM_ROUNDS = 8, 3
-GROWTH = 4
+GROWING, SHRINKING = (2, 4), (0.25, 0.5)
+"""Times the queries or the models, and times the outcomes, of the world of the settings."""
 Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -148,12 +151,18 @@ def measure_changes(router: gr.GraphRouter, prompt: str, repeats: int) -> dict[s
 
 
 def measure_growth(options: argparse.Namespace, prompts: list[str]) -> dict[str, Any]:
-    """Routes in larger worlds beside those in the world of the settings, in turns."""
-    size = {"queries": options.queries, "models": options.models}
-    larger = {f"{GROWTH} x the {name}": {**size, name: GROWTH * size[name]} for name in size}
+    """Routes in worlds of other sizes beside those in the world of the settings, in turns."""
+    size = {"queries": options.queries, "models": options.models, "outcomes": 1.0}
+    worlds = {"route": size} | {
+        f"{times:g} x the {name}": {**size, name: times * value}
+        for name, value in size.items()
+        for times in (SHRINKING if name == "outcomes" else GROWING)
+    }
     actions = {}
-    for name, each in {"route": size, **larger}.items():
-        data = gr.simulate(each["queries"], each["models"], seed=0).data
+    for name, each in worlds.items():
+        data = gr.simulate(int(each["queries"]), int(each["models"]), seed=0).data
+        if each["outcomes"] < 1:
+            data = thin_out(data, each["outcomes"])
         router = gr.GraphRouter.fit(data, gr.load_config(), instant=True)
         actions[name] = partial(_route_one, router, prompts)
     found = {
@@ -164,6 +173,19 @@ def measure_growth(options: argparse.Namespace, prompts: list[str]) -> dict[str,
         f"route with {name}, ms": {"value": value * 1e3, "over": {"route": value / route}}
         for name, value in found.items()
     }
+
+
+def thin_out(data: gr.RoutingDataset, share: float) -> gr.RoutingDataset:
+    """The dataset with a share of its outcomes, drawn; every query keeps its place."""
+    rng = np.random.default_rng(0)
+    kept = np.sort(rng.permutation(len(data.outcomes))[: round(share * len(data.outcomes))])
+    return gr.RoutingDataset.from_frames(
+        queries=data.queries,
+        models=data.models,
+        outcomes=data.outcomes.iloc[kept].reset_index(drop=True),
+        tasks=data.tasks,
+        name=data.name,
+    )
 
 
 def _route_one(router: gr.GraphRouter, prompts: list[str], i: int) -> None:
@@ -213,12 +235,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--data")
     parser.add_argument("--artifact")
+    parser.add_argument("--llmrouter", type=Path, help="the Python of its environment")
     for name in ("queries", "models", "routes", "changes", "steps"):
         parser.add_argument(f"--{name}", type=int)
     options = parser.parse_args()
     try:
         result = measure(options)
-    except GraphRouterError as error:
+    except (BenchError, GraphRouterError) as error:
         sys.exit(str(error))
     options.out.write_text(json.dumps(result), encoding="utf-8")
 
@@ -238,6 +261,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     prompts = queries[test or list(queries.index)].tolist()[: options.routes]
     measures = {
         **measure_answers(router, prompts, options.routes),
+        **(measure_beside(router, prompts, options.llmrouter) if options.llmrouter else {}),
         **measure_threads(router, prompts, options.routes),
         **measure_changes(router, prompts[0], options.changes),
         **({} if options.data or options.artifact else measure_growth(options, prompts)),

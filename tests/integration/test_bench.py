@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import graphrouter as gr
-from experiments.bench import report, run
+from experiments.bench import beside_llmrouter, plots, report, run
 
 TINY = ["--queries=60", "--models=3", "--routes=3", "--changes=1", "--loads=1", "--streamed=50"]
 
@@ -30,6 +32,7 @@ def result(folder: Path) -> dict[str, Any]:
 def test_every_figure_is_a_multiple_of_a_yardstick(folder: Path, result: dict[str, Any]) -> None:
     assert list(result["measures"]) == [
         "load to first answer, s",
+        "first route after loading, ms",
         "peak memory, MiB",
         "peak memory of 50 streamed prompts, MiB",
         "route, median, ms",
@@ -40,8 +43,12 @@ def test_every_figure_is_a_multiple_of_a_yardstick(folder: Path, result: dict[st
         "add_outcomes of one row, ms",
         "add_outcomes of 1,000 rows, ms",
         "set_price, ms",
+        "route with 2 x the queries, ms",
         "route with 4 x the queries, ms",
+        "route with 2 x the models, ms",
         "route with 4 x the models, ms",
+        "route with 0.25 x the outcomes, ms",
+        "route with 0.5 x the outcomes, ms",
         "training step, ms",
     ]
     page = (folder / "bench.md").read_text(encoding="utf-8")
@@ -50,6 +57,15 @@ def test_every_figure_is_a_multiple_of_a_yardstick(folder: Path, result: dict[st
         assert found["over"]
         assert all(ratio > 0 for ratio in found["over"].values())
         assert f"| {name} |" in page
+    assert "(bench.svg)" in page
+    growth = plots.read_growth(result)
+    assert {what: [times for times, _ in curve] for what, curve in growth.items()} == {
+        "queries": [1, 2, 4],
+        "models": [1, 2, 4],
+        "outcomes": [0.25, 0.5, 1],
+    }
+    assert (folder / "bench.svg").read_text(encoding="utf-8") == plots.draw(result)
+    assert plots.draw(result, result).count("<circle") == 2 * plots.draw(result).count("<circle")
     assert result["settings"]["num_models"] == 3
     assert set(result["measures"]["route, median, ms"]["over"]) == {
         "encode + search",
@@ -132,3 +148,63 @@ def test_bad_input_ends_with_status_2(words: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         run.main([*words, "--out", str(tmp_path)])
     assert ended.value.code == 2
+
+
+ANSWERS = """
+import json, sys
+print("ready", flush=True)
+for line in sys.stdin:
+    print(json.dumps({"as_is": 3.0, "kept": 2.0}), flush=True)
+"""
+
+
+def test_a_route_is_held_against_routers_of_another_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = gr.simulate(num_queries=60, num_models=3).data
+    router = gr.GraphRouter.fit(data, instant=True)
+    prompts = ["How many?", "Who was it?"]
+    beside_llmrouter.export(router, prompts, tmp_path)
+    lines = (tmp_path / "outcomes.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = list(map(json.loads, lines))
+    assert len(rows) == len(router.support.outcomes)
+    texts = dict(zip(range(60), router.support.queries["prompt"], strict=False))
+    assert all(row["query"] == texts[row["embedding_id"]] for row in rows)
+    assert np.load(tmp_path / "prompts.npy").shape == (2, router.encoder.dimension)
+    told = json.loads((tmp_path / "graph.yaml").read_text(encoding="utf-8"))
+    assert list(told["llm_data"]) == list(router.models)
+
+    (tmp_path / "answers.py").write_text(ANSWERS, encoding="utf-8")
+    monkeypatch.setattr(beside_llmrouter, "ROUTES", tmp_path / "answers.py")
+    ((name, found),) = beside_llmrouter.measure_beside(
+        router, prompts, Path(sys.executable)
+    ).items()
+    assert name == "route of 500 characters, ms"
+    assert (
+        list(found["over"])
+        == list(found["yardsticks_ms"])
+        == [
+            "LLMRouter 0.4 knn",
+            "LLMRouter 0.4 knn, its model kept",
+            "LLMRouter 0.4 graph",
+            "LLMRouter 0.4 graph, its model kept",
+        ]
+    )
+    assert found["yardsticks_ms"]["LLMRouter 0.4 graph"] == 3000.0
+    assert found["over"]["LLMRouter 0.4 graph"] == pytest.approx(found["value"] / 3000)
+    (line,) = report.render({"settings": {}, "made_with": {}, "measures": {name: found}})[4:]
+    assert "x LLMRouter 0.4 graph (3,000.0 ms)" in line
+
+    (tmp_path / "answers.py").write_text("import sys; sys.exit(3)", encoding="utf-8")
+    with pytest.raises(report.BenchError, match="ended, with exit status 3"):
+        beside_llmrouter.measure_beside(router, prompts, Path(sys.executable))
+
+
+def test_an_environment_that_cannot_be_made_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as ended:
+        run.main([*TINY, "--llmrouter", str(tmp_path / "file"), "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert "No environment for LLMRouter 0.4" in capsys.readouterr().err
