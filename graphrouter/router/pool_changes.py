@@ -6,31 +6,21 @@ Each method gives back a new router and leaves the old one as it was.
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from graphrouter.config import TrainConfig
-from graphrouter.data.columns import PEOPLE
-from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
-from graphrouter.features.bills import Bills
 from graphrouter.features.channels import SpendUnit
 from graphrouter.lazy import LazyModule
 from graphrouter.lazy import pandas as pd
 from graphrouter.pool import ModelCard, parse_card
-from graphrouter.router.new_cards import check_frame
-from graphrouter.router.parts import Learned, Support
-from graphrouter.router.protocol import Router
-from graphrouter.router.provenance import Change, Provenance
-from graphrouter.scoring.effects import EffectCalibration
-from graphrouter.types import Queries
+from graphrouter.router.outcome_changes import OutcomeChanges
+from graphrouter.router.provenance import Change
 from graphrouter.wording import name_some
 
 if TYPE_CHECKING:
-    from graphrouter.grades import Judge
     from graphrouter.router import support_changes
 else:  # it reads and checks tables, of which an answer needs none
     support_changes = LazyModule("graphrouter.router.support_changes")
@@ -43,61 +33,12 @@ _IDLE_PRICE = (
 )
 
 
-class ChangeableRouter(Router):
+class ChangeableRouter(OutcomeChanges):
     """A router whose support can be exchanged; what it has learned stays.
 
     The support after a change is computed in `router.support_changes`; here stands what users may
     ask for, and what is noted of it.
     """
-
-    learned: Learned
-    support: Support
-    provenance: Provenance
-    encoder: TextEncoder
-    bills: Bills
-    """What its models are billed beside list prices, and what was left out: `bills.describe`."""
-
-    @property
-    def config(self) -> TrainConfig:
-        """The settings that the router was trained with."""
-        return self.learned.config
-
-    @property
-    def spend_unit(self) -> SpendUnit:
-        """What its costs are computed from."""
-        return self.learned.transforms.channels.spend_unit
-
-    @property
-    def calibration(self) -> EffectCalibration:
-        """What validation outcomes correct in its effects; the identity where nothing is."""
-        return self.learned.calibration
-
-    @abstractmethod
-    def _exchange_support(self, support: Support, *made: Change, keeps_state: bool = False) -> Self:
-        """A new router on another support, the changes noted in its provenance.
-
-        Args:
-            support: What the new router has seen.
-            made: What was done.
-            keeps_state: Nothing changes that the network reads.
-        """
-
-    def count_outcomes(self) -> pd.DataFrame:
-        """What is known of each model, in pool order.
-
-        Columns `model`, `num_outcomes` and `mean_effect` of its graded answers, and `num_ungraded`,
-        its calls that nobody graded. The mean is NaN for a model without graded answers.
-        """
-        known = self.support.outcomes.groupby("model")["effect"].agg(["count", "mean", "size"])
-        rows = known.reindex(list(self.models))
-        return pd.DataFrame(
-            {
-                "model": list(self.models),
-                "num_outcomes": rows["count"].fillna(0).astype(int).to_numpy(),
-                "mean_effect": rows["mean"].to_numpy(),
-                "num_ungraded": (rows["size"] - rows["count"]).fillna(0).astype(int).to_numpy(),
-            }
-        )
 
     def add_models(
         self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None
@@ -147,44 +88,6 @@ class ChangeableRouter(Router):
         changed._warn_of_idle_prices([card.model for card in cards])
         return changed
 
-    def _read_outcomes(self, support: Support, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:
-        """The outcomes, checked and clean, without columns that the router has no use for.
-
-        A column that no training row had cannot be predicted, however much of it comes later; one
-        warning names those that are left out.
-        """
-        _check_has_models(outcomes)
-        clean = support_changes.read_outcomes(support, outcomes, source)
-        shown = clean.drop(columns=list(PEOPLE), errors="ignore")  # who asked is learned from these
-        self._check_views(Queries.of_frame(shown.assign(prompt=shown["prompt"].fillna(""))))
-        lost = [name for name in self.learned.columns_without_use if clean[name].notna().any()]
-        if lost:
-            _logger.warning(
-                "%s: the router was trained without %s, which cannot be predicted and %s left out. "
-                "Train again on all outcomes to have predictions of %s.",
-                source,
-                " and ".join(lost),
-                "is" if len(lost) == 1 else "are",
-                "it" if len(lost) == 1 else "them",
-            )
-        self._warn_of_first_bills(support, clean, source)
-        return clean.assign(**dict.fromkeys(lost, np.nan))
-
-    def _warn_of_first_bills(self, support: Support, outcomes: pd.DataFrame, source: str) -> None:
-        """Say that the cost of a paid model stays unknown where all costs of training were 0."""
-        paid = sorted(set(outcomes["model"][outcomes["cost_usd"] > 0]))
-        if (
-            paid
-            and self.spend_unit is SpendUnit.NONE
-            and "cost_usd" not in self.learned.columns_without_use
-        ):
-            _logger.warning(
-                "%s: the router was trained on costs of 0 alone, so what %s costs stays unknown. "
-                "Train again on all outcomes to have it predicted.",
-                source,
-                name_some(paid),
-            )
-
     def _reads_price(self, model: str) -> bool:
         """Whether a list price of the model enters its cost.
 
@@ -203,61 +106,6 @@ class ChangeableRouter(Router):
         idle = [model for model in stated if not self._reads_price(model)]
         if idle:
             _logger.warning("%s: %s", name_some(idle), _IDLE_PRICE)
-
-    def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> Self:
-        """A new router that knows more outcomes, of any models of the pool.
-
-        Repeats of a (query, model) pair are averaged, also with outcomes that were known: what a
-        new one weighs is one run.
-
-        Args:
-            outcomes: As in `add_models`.
-            replace: Forget all older outcomes of these models first: for a model that has changed
-                behind the same name.
-
-        Raises:
-            DataError: The outcomes break the contract, or name an unknown model or query.
-        """
-        outcomes = self._read_outcomes(self.support, outcomes, "outcomes")
-        self.warn_of_unknown_tasks(outcomes["task"].dropna())
-        if replace:
-            kept = self.provenance.split.train
-            support = support_changes.replace_outcomes(
-                self.support, outcomes, self.encoder, kept_queries=kept
-            )
-        else:
-            support = support_changes.add_outcomes(self.support, outcomes, self.encoder)
-        models = sorted(set(outcomes["model"]))
-        change = Change.now(
-            "replace_outcomes" if replace else "add_outcomes",
-            model=models[0] if len(models) == 1 else "",
-            num_outcomes=len(outcomes),
-        )
-        return self._exchange_support(support, change)
-
-    def add_trajectories(
-        self, runs: pd.DataFrame, *, tolerance: float = 0.0, judge: Judge | None = None
-    ) -> Self:
-        """A new router that has learned from runs of several steps with one grade at the end.
-
-        Each step counts as an outcome with the grade that is believed of it, see
-        `graphrouter.steps.credit_steps`; a step that was graded itself with its own. Prompts that
-        the router knows nothing else of become queries of their task.
-
-        Args:
-            runs: One row a step, as `credit_steps` takes them.
-            tolerance: Chance in [0, 1] that a step that went wrong does no harm to what follows.
-            judge: How far grades of the end are right; always without it.
-
-        Raises:
-            DataError: The table breaks the contract of runs.
-            UnknownModelError: A step was taken by a model that is not in the pool.
-        """
-        from graphrouter.steps import credit_steps, thin_credit
-
-        told = thin_credit(credit_steps(runs, self.predict, tolerance=tolerance, judge=judge))
-        idle = ["trajectory", "step", "information", "expected"]
-        return self.add_outcomes(told.drop(columns=idle)) if len(told) else self
 
     def add_task(
         self, task: str, *, description: str | None = None, examples: pd.DataFrame | None = None
@@ -382,18 +230,4 @@ class ChangeableRouter(Router):
             support_changes.replace_price(self.support, card),
             Change.now("set_price", model=model),
             keeps_state=True,  # the network does not read prices
-        )
-
-
-def _check_has_models(outcomes: pd.DataFrame) -> None:
-    """Check that a table of outcomes says whose they are.
-
-    Raises:
-        DataError: It does not, or is no frame.
-    """
-    check_frame(outcomes)
-    if "model" not in outcomes.columns:
-        there = name_some([str(name) for name in outcomes.columns], most=12) or "none"
-        raise DataError(
-            f"The outcomes have the columns {there}; expected model, effect and a query."
         )
