@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from graphrouter.data.columns import PEOPLE, VIEWS
 from graphrouter.data.prompt_keys import prompt_key, question_key, withhold_person
 from graphrouter.data.view_columns import VIEW_KEY, list_view_keys
@@ -13,7 +15,7 @@ _COLUMNS = ("query_id", "prompt", "task", *PEOPLE)
 
 
 def identify_queries(
-    support: Support, outcomes: pd.DataFrame, source: str
+    support: Support, outcomes: pd.DataFrame, source: str, later: pd.DataFrame | None = None
 ) -> tuple[list[str], pd.DataFrame]:
     """The query id of each outcome, and the queries among them that the support does not have.
 
@@ -25,20 +27,24 @@ def identify_queries(
         support: What there is.
         outcomes: From `support_changes.read_outcomes`.
         source: What to call the outcomes in messages.
+        later: More queries that are known, of nobody in particular, as this function found them.
 
     Raises:
         DataError: A query is unknown, is known with another prompt or of another user, or a user is
             known of another team.
     """
     named = _name_people(support, outcomes, source)
-    known = set(support.query_ids)
+    behind = support.queries.iloc[:0] if later is None else later
+    known = {*support.query_ids, *behind["query_id"]}
     views, texts = list_view_keys(outcomes), outcomes["prompt"].fillna("").tolist()
     asked_keys = [question_key(*pair) + pair[1] for pair in zip(texts, views, strict=True)]
-    wanted, every = set(asked_keys), support.query_keys
-    rows = [row for row, key in enumerate(every) if key in wanted]
-    keys = [every[row] for row in rows]
-    there = _fill_columns(support.queries.iloc[rows]).itertuples(index=False, name=None)
-    same = [(key, *_keep_texts(row)) for key, row in zip(keys, there, strict=True)]
+    wanted: set[str] = set(asked_keys)
+    same: list[tuple[Any, ...]] = []
+    later_keys = [question_key(prompt, "") for prompt in behind["prompt"]]
+    for every, queries in ((support.query_keys, support.queries), (later_keys, behind)):
+        rows = [row for row, key in enumerate(every) if key in wanted]
+        there = _fill_columns(queries.iloc[rows]).itertuples(index=False, name=None)
+        same += [(every[i], *_keep_texts(row)) for i, row in zip(rows, there, strict=True)]
     by_prompt = {(key, user): str(query) for key, query, _, _, user, _ in reversed(same)}
     by_task = {(key, task, user): str(query) for key, query, _, task, user, _ in reversed(same)}
     known_keys = {query: key for key, query, *_ in same}
@@ -50,7 +56,7 @@ def identify_queries(
         if prompt is not None or views[row - 1]:
             key, prompt = asked_keys[row - 1], texts[row - 1]
             if given in known and known_keys.get(given) != key and (key, user) not in by_prompt:
-                raise _make_known_error(support, given, prompt, f"{source}, row {row}")
+                raise _make_known_error(support, behind, given, prompt, f"{source}, row {row}")
             if given in new and (key, user) not in by_prompt:
                 what = "prompt" if new[given][1] != prompt else "user"
                 if (what, new[given][3]) == ("user", user):
@@ -155,9 +161,12 @@ def _check_user(
         )
 
 
-def _make_known_error(support: Support, query: str, prompt: str, where: str) -> DataError:
+def _make_known_error(
+    support: Support, later: pd.DataFrame, query: str | None, prompt: str, where: str
+) -> DataError:
     """An error that a known query is named beside another prompt, or what does not go with it."""
-    known = support.queries["prompt"].iloc[support.query_ids.index(query)]
+    tables = (support.queries, later)
+    known = next(of for t in tables for of in t["prompt"][t["query_id"] == query])
     if prompt_key(known) != prompt_key(prompt):
         return DataError(
             f"{where}: the router knows query_id {query!r} with another prompt. Give the prompt as "

@@ -34,6 +34,7 @@ from graphrouter.router.states import (
     make_states,
 )
 from graphrouter.router.storage import read_parts, save_parts
+from graphrouter.router.unsettled import LaterSearch, SolvedSince, Unsettled
 from graphrouter.routes.route_space import RouteSpace
 from graphrouter.scoring.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.selection import PolicyContext, decide
@@ -82,6 +83,7 @@ class GraphRouter(HeldToData, SequentialRouter):
         forecaster: Forecaster | None = None,
         states: States | None = None,
         search_recall: float | None = None,
+        unsettled: Unsettled | None = None,
     ) -> None:
         """A router of its parts; users call `fit` or `load_router`.
 
@@ -93,21 +95,37 @@ class GraphRouter(HeldToData, SequentialRouter):
             forecaster: What reads the network, where that is made already.
             states: What the network makes of the support, where that is known already.
             search_recall: As in `load_router`.
+            unsettled: Outcomes that came since the states were computed.
         """
         self.learned = learned
-        self.support = support
+        self._settled, self._unsettled = support, unsettled
         self.provenance = provenance
         self.encoder = encoder
         self.pool = support.pool
         self._forecaster = forecaster or learned.make_forecaster()
         self.bills = support.read_bills(learned.transforms.channels)
-        self._states = states or make_states(learned, support, self.bills)
+        self._states = self._settled_states = states or make_states(learned, support, self.bills)
         self._tokens = support.count_tokens().arrange_by_kind()
         self._search_recall = search_recall
         self._search = find_search(learned, support, self._states.support, search_recall)
+        self._solved = SolvedQueries(support)
+        if unsettled is not None:
+            told = unsettled.tell(learned, self._forecaster.net, self.bills)
+            self._states, self._search = told.states, LaterSearch(self._search, told)
+            self._solved = SolvedSince(unsettled, told)
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
         self._tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
         self._single_calls = JointCalls[Queries, Forecast]()
+
+    @cached_property
+    def support(self) -> Support:  # type: ignore[override]  # of a class that holds it
+        """What the router has seen, outcomes that are not settled included."""
+        return self._settled if self._unsettled is None else self._unsettled.join(self.encoder)
+
+    @property
+    def num_unsettled(self) -> int:
+        """How many outcomes came since its states were solved for; see `add_outcomes`."""
+        return 0 if self._unsettled is None else len(self._unsettled)
 
     @property
     def waits_for_nothing(self) -> bool:
@@ -214,17 +232,18 @@ class GraphRouter(HeldToData, SequentialRouter):
 
     @cached_property
     def _tariff(self) -> Tariff:
-        return self.support.read_tariff(self.bills, self._tokens)
+        return self._settled.read_tariff(self.bills, self._tokens)
 
     @cached_property
     def cost_scale(self) -> CostScale:  # type: ignore[override]  # of a class that holds it
         """Bounds of the costs that policies weigh, at the prices of today."""
-        return self.support.reprice_scale(self.learned.transforms.cost)
+        return self._settled.reprice_scale(self.learned.transforms.cost)
 
     @cached_property
     def outcome_covariance(self) -> OutcomeCovariance:
         """What outcomes on one query have in common, found by the solved queries."""
-        return find_outcome_covariance(self.learned, self.support, self.bills, self._states)
+        settled = self._settled, self.bills, self._settled_states
+        return find_outcome_covariance(self.learned, *settled)
 
     def _decide(
         self,
@@ -247,7 +266,7 @@ class GraphRouter(HeldToData, SequentialRouter):
 
     @cached_property
     def _route_space(self) -> RouteSpace:
-        prompts, raw = self.learned.transforms.features.prompts, self.support.raw
+        prompts, raw = self.learned.transforms.features.prompts, self._settled.raw
         solved = (raw.prompts, raw.surface, raw.query_task)
         return RouteSpace(self.encoder, prompts, *solved, self.known_tasks, raw.tasks)
 
@@ -255,34 +274,13 @@ class GraphRouter(HeldToData, SequentialRouter):
     def policy_context(self) -> PolicyContext:
         """What policies need to know of this router."""
         share = self.provenance.metrics.get(DEVIATION_SHARE, 1.0)
-        logged = self.support.list_logged("latency_s")
+        logged = self._settled.list_logged("latency_s")
         return PolicyContext(self.pool, self.cost_scale, share, logged_latency=logged)
 
-    def suggest_probes(self, n: int, *, model: str | None = None) -> pd.DataFrame:
-        """The `n` queries to run on a newcomer: a fair sample over tasks, of each telling ones.
-
-        Columns `query_id`, `task`, `prompt`, in the order to run them. Give their outcomes to
-        `add_model` or `add_outcomes`.
-
-        Args:
-            n: How many.
-            model: A model of the pool that is to be known better: what it has answered is left out,
-                and counts as known already, so ask again after each batch. Without it the queries
-                are for a model that is not in the pool yet.
-
-        Raises:
-            UnknownModelError: The pool has no such model.
-            DataError: `n` is below 1, or larger than the number of prompts that are left.
-        """
-        # Here and not above: it loads parts of SciPy, a tenth of the time that a load takes.
-        from graphrouter.router.probes import suggest_probes
-
-        base = self.learned.precise_net.base
-        return suggest_probes(self.support, base, self._states.support, n, model=model)
-
     def _save(self, folder: Path, *, overwrite: bool, evidence: bool | None) -> None:
-        parts = (self.learned, self.support, self.provenance, self.encoder)
-        made = self._states, self.outcome_covariance
+        of = self.settle()
+        parts = (of.learned, of.support, of.provenance, of.encoder)
+        made = of._states, of.outcome_covariance
         save_parts(folder, parts, made, self.lineage, overwrite=overwrite, evidence=evidence)
 
     @classmethod
@@ -330,7 +328,7 @@ class GraphRouter(HeldToData, SequentialRouter):
         return self._forecast_all(Queries.join(asked)).split()
 
     def _forecast_all(self, queries: Queries, reading: PromptReading | None = None) -> Forecast:
-        asker = self.support.find_askers(queries)
+        asker = self._settled.find_askers(queries)
         encoded = encode_queries(self.learned, self.encoder, queries, self._tasks, reading, asker)
         return self._forecast_encoded(encoded)
 
@@ -350,15 +348,11 @@ class GraphRouter(HeldToData, SequentialRouter):
         return found._replace(predictions=self._speeds.add_to(ordered))
 
     def _check_views(self, queries: Queries) -> None:
-        self._unread_views.check(queries, self.learned.transforms.features.views, self.support)
+        self._unread_views.check(queries, self.learned.transforms.features.views, self._settled)
 
     @cached_property
     def _unread_views(self) -> UnreadViews:
         return UnreadViews()
-
-    @cached_property
-    def _solved(self) -> SolvedQueries:
-        return SolvedQueries(self.support)
 
     def _exchange_support(
         self, support: Support, *made: Change, keeps_state: bool = False
@@ -369,8 +363,30 @@ class GraphRouter(HeldToData, SequentialRouter):
             self.provenance.after(made, support, self.support),
             self.encoder,
             forecaster=self._forecaster,
-            states=self._states if keeps_state else None,
+            states=self._states if keeps_state and self._unsettled is None else None,
             search_recall=self._search_recall,
+        )
+        changed.lineage.follow(self.lineage)
+        return changed
+
+    def settle(self) -> GraphRouter:
+        """The router with its states solved for all outcomes at once; itself where they are."""
+        return self if self._unsettled is None else self._exchange_support(self.support)
+
+    def _take_in(self, outcomes: pd.DataFrame, made: Change) -> GraphRouter | None:
+        since = self._unsettled or Unsettled.of(self._settled, self._settled_states)
+        more = since.add(outcomes, self.learned, self.encoder, self.bills)
+        if more is None:
+            return None
+        changed = GraphRouter(
+            self.learned,
+            self._settled,
+            self.provenance.after_outcomes(made, more.queries["prompt"]),
+            self.encoder,
+            forecaster=self._forecaster,
+            states=self._settled_states,
+            search_recall=self._search_recall,
+            unsettled=more,
         )
         changed.lineage.follow(self.lineage)
         return changed

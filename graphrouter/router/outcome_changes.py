@@ -30,6 +30,7 @@ from graphrouter.wording import name_some
 if TYPE_CHECKING:
     from graphrouter.grades import Judge
     from graphrouter.router import support_changes
+    from graphrouter.router.states import States
 else:  # it reads and checks tables, of which an answer needs none
     support_changes = LazyModule("graphrouter.router.support_changes")
 
@@ -45,6 +46,9 @@ class OutcomeChanges(Router):
 
     learned: Learned
     support: Support
+    _settled: Support
+    """That whose states are solved for: all but outcomes that are not settled."""
+    _states: States
     provenance: Provenance
     encoder: TextEncoder
     bills: Bills
@@ -92,7 +96,34 @@ class OutcomeChanges(Router):
             }
         )
 
-    def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> Self:
+    @abstractmethod
+    def _take_in(self, outcomes: pd.DataFrame, made: Change) -> Self | None:
+        """A new router that knows more outcomes beside its settled states.
+
+        None where they have to be settled.
+
+        Args:
+            outcomes: From `_read_outcomes`.
+            made: What was done.
+        """
+
+    @abstractmethod
+    def settle(self) -> Self:
+        """The router with its states solved for all outcomes at once; itself where they are.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> data = gr.simulate(num_queries=100, num_models=3).data
+            >>> router = gr.GraphRouter.fit(data, instant=True)
+            >>> graded = {"prompt": ["1 + 1?"], "model": [router.models[0]], "effect": [1.0]}
+            >>> quick = router.add_outcomes(pd.DataFrame(graded), settle=False)
+            >>> quick.num_unsettled, quick.settle().num_unsettled
+            (1, 0)
+        """
+
+    def add_outcomes(
+        self, outcomes: pd.DataFrame, *, replace: bool = False, settle: bool = True
+    ) -> Self:
         """A new router that knows more outcomes, of any models of the pool.
 
         Repeats of a (query, model) pair are averaged, also with outcomes that were known: what a
@@ -102,26 +133,59 @@ class OutcomeChanges(Router):
             outcomes: As in `add_models`.
             replace: Forget all older outcomes of these models first: for a model that has changed
                 behind the same name.
+            settle: Solve for all states again, about a second for 200,000 outcomes. Without it the
+                outcomes are told beside the settled states, within milliseconds: they move their
+                queries and the levels of their models, and what the whole pool says waits for
+                `settle`. Where they are too much for that, they are settled all the same: of a
+                model more than 4 outcomes and a quarter of those that it had, and all where users
+                or views are read.
 
         Raises:
             DataError: The outcomes break the contract, or name an unknown model or query.
         """
-        outcomes = self._read_outcomes(self.support, outcomes, "outcomes")
+        is_quick = not (settle or replace)
+        outcomes = self._read_outcomes(
+            self._settled if is_quick else self.support, outcomes, "outcomes"
+        )
         self.warn_of_unknown_tasks(outcomes["task"].dropna())
-        if replace:
-            kept = self.provenance.split.train
-            support = support_changes.replace_outcomes(
-                self.support, outcomes, self.encoder, kept_queries=kept
-            )
-        else:
-            support = support_changes.add_outcomes(self.support, outcomes, self.encoder)
         models = sorted(set(outcomes["model"]))
         change = Change.now(
             "replace_outcomes" if replace else "add_outcomes",
             model=models[0] if len(models) == 1 else "",
             num_outcomes=len(outcomes),
         )
+        if replace:
+            kept = self.provenance.split.train
+            support = support_changes.replace_outcomes(
+                self.support, outcomes, self.encoder, kept_queries=kept
+            )
+            return self._exchange_support(support, change)
+        if is_quick and (quick := self._take_in(outcomes, change)) is not None:
+            return quick
+        support = support_changes.add_outcomes(self.support, outcomes, self.encoder)
         return self._exchange_support(support, change)
+
+    def suggest_probes(self, n: int, *, model: str | None = None) -> pd.DataFrame:
+        """The `n` queries to run on a newcomer: a fair sample over tasks, of each telling ones.
+
+        Columns `query_id`, `task`, `prompt`, in the order to run them. Give their outcomes to
+        `add_model` or `add_outcomes`.
+
+        Args:
+            n: How many.
+            model: A model of the pool that is to be known better: what it has answered is left out,
+                and counts as known already, so ask again after each batch. Without it the queries
+                are for a model that is not in the pool yet.
+
+        Raises:
+            UnknownModelError: The pool has no such model.
+            DataError: `n` is below 1, or larger than the number of prompts that are left.
+        """
+        # Here and not above: it loads parts of SciPy, a tenth of the time that a load takes.
+        from graphrouter.router.probes import suggest_probes
+
+        base, of = self.learned.precise_net.base, self.settle()
+        return suggest_probes(of.support, base, of._states.support, n, model=model)
 
     def add_trajectories(
         self, runs: pd.DataFrame, *, tolerance: float = 0.0, judge: Judge | None = None

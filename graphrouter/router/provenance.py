@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from graphrouter.data import Split
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.router.parts import Support
 
 ChangeName = Literal[
@@ -108,3 +109,8 @@ class Provenance:
         if before is None or before.query_table is not support.query_table:
             seen = seen.union(support.prompt_keys)
         return replace(self, seen_prompts=seen, changes=(*self.changes, *made))
+
+    def after_outcomes(self, made: Change, prompts: Iterable[str]) -> Provenance:
+        """The provenance once outcomes on these prompts came."""
+        seen = self.seen_prompts.union(map(prompt_key, prompts))
+        return replace(self, seen_prompts=seen, changes=(*self.changes, made))

@@ -38,16 +38,20 @@ class SolvedQueries:
         """
 
         def quote() -> tuple[Evidence, ...]:
-            start = self._read.row_start
             pairs = zip(query.tolist(), cosine.tolist(), strict=True)
-            answered = ((j, near) for j, near in pairs if start[j] < start[j + 1])
+            answered = ((j, near) for j, near in pairs if self._is_graded(j))
             cited = (self._cite(*each) for each in islice(answered, _NUM_EVIDENCE))
             return tuple(self._hide(each, user) for each in cited) if user else tuple(cited)
 
         return LazyTuple(quote)
 
-    @cached_property
+    @property
     def _read(self) -> _Read:
+        support = self.support
+        of = support.query_table, support.outcome_table, support.pool.names
+        return support.kept.find("quoted", of, self._read_support)
+
+    def _read_support(self) -> _Read:
         support = self.support
         (effect,) = read_columns(support.outcome_table, "effect")
         graded = ~np.isnan(effect)
@@ -63,6 +67,10 @@ class SolvedQueries:
             effect[order],
             np.concatenate([[0], counts.cumsum()]),
         )
+
+    def _is_graded(self, query: int) -> bool:
+        start = self._read.row_start
+        return bool(start[query] < start[query + 1])
 
     def _cite(self, query: int, cosine: float) -> Evidence:
         read, models = self._read, self.support.pool.names

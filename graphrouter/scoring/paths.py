@@ -133,7 +133,7 @@ def spread_rows(messages: SupportMessages, rows: Array, num_models: int) -> Arra
         rows: (num_rows,) int64 support queries.
         num_models: M.
     """
-    xp = operations_of(messages.values)
+    xp = operations_of(messages.row_start)
     start = messages.row_start[rows]
     length = messages.row_start[rows + 1] - start
     row = xp.repeat(xp.positions_of(rows, len(rows)), length)
@@ -169,7 +169,7 @@ def sum_rows(messages: SupportMessages, neighbours: Array, weight: Array, num_mo
 
 def gather_rows(messages: SupportMessages, neighbours: Array, num_models: int) -> Array:
     """What the neighbours (B, K) of each target have to say: (B, K, M * 2 C)."""
-    xp = operations_of(messages.values)
+    xp = operations_of(messages.row_start)
     if messages.grid is not None:
         return messages.grid[neighbours]
     if len(neighbours) == 1:

@@ -60,10 +60,11 @@ class Scorer:
         if "text_easiness" not in left_out:
             self.text_easiness = partial(_promise_easiness, read["text_easiness.scale"])
         self.task_attention = partial(_believe, *_find_belief(read, left_out))
-        self.path_attention = _hear_nobody
+        self.path_attention, self._metric = _hear_nobody, None
         if "similar_queries" not in left_out:
             hears_residuals = "similar_residuals" not in left_out
-            self.path_attention = partial(_attend, *_find_paths(read), hears_residuals)
+            weights_of_paths, self._metric = _find_paths(read)
+            self.path_attention = partial(_attend, weights_of_paths, self._metric, hears_residuals)
         self.readout = partial(
             read_pairs,
             read["readout.profile_scale"],
@@ -74,6 +75,15 @@ class Scorer:
     def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         """Made anew where it is unpickled, as in another process: its layers are functions."""
         return type(self), self._made_of
+
+    def find_keys(self, principal: FloatArray) -> FloatArray:
+        """Keys of support queries, as `SupportState.key`: (n, W); zeros where nobody is heard.
+
+        Args:
+            principal: (n, P) their coordinates.
+        """
+        query = self.query_encoder(principal)
+        return np.zeros_like(query) if self._metric is None else _place(query, self._metric)
 
     def score(self, state: SupportState, targets: Targets) -> PairPredictions:
         """Predictions for all pairs of the targets and the models of the state.
@@ -194,8 +204,13 @@ def _attend(
     task_share: FloatArray,
     models: IntArray | None = None,
 ) -> PathMessages:
-    paths = attend(weights, state, normalise(multiply_rows(query, metric)), targets, task_share)
+    paths = attend(weights, state, _place(query, metric), targets, task_share)
     return paths if hears_residuals else paths._replace(residual=np.zeros_like(paths.residual))
+
+
+def _place(query: FloatArray, metric: FloatArray) -> FloatArray:
+    """Unit vectors of queries (n, W) in the learned metric."""
+    return normalise(multiply_rows(query, metric))
 
 
 def _hear_nobody(
