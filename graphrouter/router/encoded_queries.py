@@ -20,7 +20,8 @@ from graphrouter.features.views import (
     place_view,
     read_views,
 )
-from graphrouter.router.parts import Learned, Support
+from graphrouter.router.learned import Learned
+from graphrouter.router.parts import Support
 from graphrouter.scoring.forecaster import EncodedQueries, EncodedView
 from graphrouter.types import IntArray, Queries
 from graphrouter.wording import suggest

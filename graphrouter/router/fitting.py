@@ -16,7 +16,8 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.nn.freed_memory import keep_freed_memory, release_freed_memory
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.router.parts import Learned, Support
+from graphrouter.router.learned import Learned
+from graphrouter.router.parts import Support
 from graphrouter.router.provenance import DEVIATION_SHARE, Provenance
 from graphrouter.router.training_view import TrainingView
 from graphrouter.scoring.effects import EffectInterval

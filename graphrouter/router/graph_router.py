@@ -22,8 +22,9 @@ from graphrouter.policy import CostScale, Policy
 from graphrouter.router.encoded_queries import UnreadViews, encode_queries, encode_solved
 from graphrouter.router.held_to_data import HeldToData
 from graphrouter.router.joint_calls import JointCalls
+from graphrouter.router.learned import Learned
 from graphrouter.router.outcome_covariance import OutcomeCovariance
-from graphrouter.router.parts import Learned, Support
+from graphrouter.router.parts import Support
 from graphrouter.router.provenance import DEVIATION_SHARE, Change, Provenance
 from graphrouter.router.sequential import SequentialRouter
 from graphrouter.router.solved_queries import SolvedQueries
@@ -38,7 +39,7 @@ from graphrouter.router.unsettled import LaterSearch, SolvedSince, Unsettled
 from graphrouter.routes.route_space import RouteSpace
 from graphrouter.scoring.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.selection import PolicyContext, decide
-from graphrouter.types import Predictions, Queries
+from graphrouter.types import IntArray, Predictions, Queries
 from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
@@ -108,11 +109,11 @@ class GraphRouter(HeldToData, SequentialRouter):
         self._tokens = support.count_tokens().arrange_by_kind()
         self._search_recall = search_recall
         self._search = find_search(learned, support, self._states.support, search_recall)
-        self._solved = SolvedQueries(support)
+        self._solved, self._num_new = SolvedQueries(support), None
         if unsettled is not None:
             told = unsettled.tell(learned, self._forecaster.net, self.bills)
             self._states, self._search = told.states, LaterSearch(self._search, told)
-            self._solved = SolvedSince(unsettled, told)
+            self._solved, self._num_new = SolvedSince(unsettled, told), told.num_new
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
         self._tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
         self._single_calls = JointCalls[Queries, Forecast]()
@@ -126,6 +127,12 @@ class GraphRouter(HeldToData, SequentialRouter):
     def num_unsettled(self) -> int:
         """How many outcomes came since its states were solved for; see `add_outcomes`."""
         return 0 if self._unsettled is None else len(self._unsettled)
+
+    @property
+    def num_outcomes(self) -> IntArray:
+        """(M,) how many outcomes are known of each model, in pool order."""
+        known = self._settled.num_outcomes
+        return known if self._num_new is None else known + self._num_new
 
     @property
     def waits_for_nothing(self) -> bool:

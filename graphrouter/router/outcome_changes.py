@@ -19,8 +19,9 @@ from graphrouter.features.bills import Bills
 from graphrouter.features.channels import SpendUnit
 from graphrouter.lazy import LazyModule
 from graphrouter.lazy import pandas as pd
+from graphrouter.router.learned import Learned
 from graphrouter.router.new_cards import check_frame
-from graphrouter.router.parts import Learned, Support
+from graphrouter.router.parts import Support
 from graphrouter.router.protocol import Router
 from graphrouter.router.provenance import Change, Provenance
 from graphrouter.scoring.effects import EffectCalibration

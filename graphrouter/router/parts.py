@@ -1,26 +1,20 @@
-"""What a graph router is made of: what it has seen and what it has learned."""
+"""What a graph router has seen: its support."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from graphrouter.artifact_tables import Table, to_frame
-from graphrouter.config import TrainConfig
 from graphrouter.data.columns import PEOPLE
 from graphrouter.data.prompt_keys import is_withheld, question_key, withhold_queries
 from graphrouter.data.view_columns import VIEW_KEY, question_keys
 from graphrouter.features.askers import People
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import (
-    LATENCY,
     ChannelScaler,
-    SpendUnit,
     Tariff,
     read_columns,
 )
@@ -29,7 +23,6 @@ from graphrouter.features.recorded_prices import reprice_scale
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.tables import (
     FeatureTransform,
-    FittedTransforms,
     NodeTable,
     RawFeatures,
     find_positions,
@@ -42,17 +35,10 @@ from graphrouter.pool import ModelPool
 from graphrouter.router.effort_order import EffortOrder
 from graphrouter.router.kept import Kept
 from graphrouter.router.speeds import Speeds
-from graphrouter.scoring.decoding import AmountCalibration
-from graphrouter.scoring.effects import EffectCalibration, EffectInterval
-from graphrouter.scoring.forecaster import Forecaster
-from graphrouter.scoring.scorer import FeatureSizes, Scorer
 from graphrouter.types import BoolArray, IntArray, Queries
 
 if TYPE_CHECKING:
-    from graphrouter.nn.network import RoutingGNN
-
-
-_SPEND_COLUMNS = ["cost_usd", "output_tokens"]
+    pass
 
 
 class Positions(NamedTuple):
@@ -117,6 +103,15 @@ class Support:
 
         return self.kept.find("read_outcomes", self._recorded, read)
 
+    @property
+    def num_outcomes(self) -> IntArray:
+        """(M,) how many outcomes there are of each model."""
+        return self.kept.find(
+            "num_outcomes",
+            (self.outcome_table, self.pool.names),
+            lambda: np.bincount(self.positions.model, minlength=len(self.pool)),
+        )
+
     def list_logged(self, column: str) -> frozenset[str]:
         """Models of which the column was recorded in at least one outcome."""
 
@@ -166,12 +161,20 @@ class Support:
             bills: From `read_bills`.
             tokens: From `count_tokens`.
         """
-        prices, outcomes = self.pool.prices, self.read_outcomes()
-        return read_tariff(bills, prices, self.raw, *self.positions, outcomes, tokens)
+
+        def read() -> Tariff:
+            prices, outcomes = self.pool.prices, self.read_outcomes()
+            return read_tariff(bills, prices, self.raw, *self.positions, outcomes, tokens)
+
+        return self.kept.find("tariff", (*self._counted, self.pool, bills, tokens), read)
 
     def reprice_scale(self, scale: CostScale) -> CostScale:
         """A cost scale of training rows at the prices that its models have now."""
-        return reprice_scale(scale, self.read_outcomes(), self.pool, self.positions.model)
+        return self.kept.find(
+            "reprice_scale",
+            (*self._recorded, self.pool, scale),
+            lambda: reprice_scale(scale, self.read_outcomes(), self.pool, self.positions.model),
+        )
 
     def read_speeds(self) -> Speeds:
         """How fast the answers of its models come, where that was logged."""
@@ -325,70 +328,3 @@ class Support:
     def _recorded(self) -> tuple[Table, frozenset[str]]:
         """What says how its outcomes are to be read."""
         return self.outcome_table, self.old_models
-
-
-@dataclass(frozen=True, eq=False)
-class Learned:
-    """What training produced; independent of the pool and of the support."""
-
-    weights: Mapping[str, Float32Array]
-    """Of the network, by the names of its parameters."""
-    sizes: FeatureSizes
-    transforms: FittedTransforms
-    config: TrainConfig
-    calibration: EffectCalibration
-    """What validation outcomes correct in its effects."""
-    interval: EffectInterval
-    """How sure the network is of a calibrated effect, calibrated on models left out."""
-    amounts: AmountCalibration = field(default_factory=AmountCalibration)
-    """What validation outcomes correct in its amounts."""
-
-    @cached_property
-    def net(self) -> RoutingGNN:
-        """The network, in evaluation mode; it is made when something is to be learned or changed.
-
-        Raises:
-            RuntimeError: The weights are not those of the network that the settings make.
-        """
-        import torch  # here: serving reads the weights
-
-        from graphrouter.nn.network import compose_network
-
-        scale = self.transforms.channels.scale.tolist()
-        with torch.random.fork_rng(devices=[]):  # its first weights are thrown away
-            net = compose_network(self.config.network, self.sizes, scale)
-        # Copies: arrays of an artifact cannot be written to.
-        weights = {name: torch.tensor(array) for name, array in self.weights.items()}
-        net.load_state_dict(weights)
-        return net.eval()
-
-    @cached_property
-    def precise_net(self) -> RoutingGNN:
-        """The network in double precision, in which states are computed."""
-        return copy.deepcopy(self.net).double()
-
-    @property
-    def columns_without_use(self) -> tuple[str, ...]:
-        """Columns of outcomes that came in no training row, so that nothing can be made of them.
-
-        Costs that were all 0 in training are no such column: then free models are known as free,
-        and those of others stay unknown.
-        """
-        channels, lost = self.transforms.channels, []
-        if channels.spend_unit is SpendUnit.NONE:
-            lost += ["output_tokens"] if self.transforms.cost.is_known else _SPEND_COLUMNS
-        return (*lost, *([] if channels.observed[LATENCY] else ["latency_s"]))
-
-    def make_forecaster(self) -> Forecaster:
-        """What reads the scores of the network, in double precision.
-
-        Raises:
-            KeyError: A weight is lacking.
-        """
-        return Forecaster(
-            Scorer(self.weights, self.config.network),
-            self.transforms.channels,
-            self.calibration,
-            self.interval,
-            self.amounts,
-        )

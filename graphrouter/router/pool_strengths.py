@@ -68,8 +68,7 @@ def find_newcomers(router: Router) -> dict[str, int]:
     """
     if not isinstance(router, GraphRouter):
         return {}
-    known = router.support.outcomes["model"].value_counts()
-    numbers = {model: int(known.get(model, 0)) for model in router.models}
+    numbers = dict(zip(router.models, router.num_outcomes.tolist(), strict=True))
     few = float(np.median(list(numbers.values()))) / 4
     return {model: number for model, number in numbers.items() if number < few}
 
@@ -97,8 +96,7 @@ def find_strengths(router: Router) -> Strengths | None:
     if found.effect_low is not None and found.effect_high is not None:
         width = found.effect_high - found.effect_low
         doubt = np.stack([width[which == task].mean(axis=0) for task in tasks])
-    known = router.support.outcomes.groupby("model").size()
-    numbers = [int(known.get(model, 0)) for model in router.models]
+    numbers = router.num_outcomes.tolist()
     newcomers = find_newcomers(router)
     rows = [
         ModelStrengths(

@@ -20,8 +20,9 @@ from graphrouter.features.bills import Bills
 from graphrouter.features.prompts import Float32Array
 from graphrouter.features.token_rates import TokenRates
 from graphrouter.features.views import place_view
+from graphrouter.router.learned import Learned
 from graphrouter.router.outcome_covariance import OutcomeCovariance
-from graphrouter.router.parts import Learned, Positions, Support
+from graphrouter.router.parts import Positions, Support
 from graphrouter.router.states import States, complete_states, note_outcome_covariance, read_texts
 from graphrouter.scoring.operations import Array
 from graphrouter.scoring.state import BaseState, SupportMessages, SupportState, TaskEvidence

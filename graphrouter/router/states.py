@@ -15,8 +15,9 @@ from graphrouter.features.outcome_edges import RecordedEdges, encode_outcomes
 from graphrouter.features.prompts import Float32Array
 from graphrouter.features.tables import NodeTable
 from graphrouter.lazy import pandas as pd
+from graphrouter.router.learned import Learned
 from graphrouter.router.outcome_covariance import OutcomeCovariance, estimate_covariance
-from graphrouter.router.parts import Learned, Support
+from graphrouter.router.parts import Support
 from graphrouter.scoring.novelty import Familiarity, TaskLevels
 from graphrouter.scoring.search_index import Search, build_search
 from graphrouter.scoring.state import FixedTerms, SupportState, arrange_in_rows

@@ -37,9 +37,10 @@ from graphrouter.features.views import pack_views, unpack_views
 from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
+from graphrouter.router.learned import Learned
 from graphrouter.router.migrations import migrate_contents
 from graphrouter.router.outcome_covariance import OutcomeCovariance
-from graphrouter.router.parts import Learned, Support
+from graphrouter.router.parts import Support
 from graphrouter.router.provenance import Change, Provenance, count_forgotten
 from graphrouter.router.saved_states import (
     GROUP,

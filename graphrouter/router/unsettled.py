@@ -23,7 +23,8 @@ from graphrouter.lazy import LazyModule
 from graphrouter.lazy import pandas as pd
 from graphrouter.pool import ModelPool
 from graphrouter.router.encoded_queries import encode_queries, encode_solved
-from graphrouter.router.parts import Learned, Support
+from graphrouter.router.learned import Learned
+from graphrouter.router.parts import Support
 from graphrouter.router.solved_queries import SolvedQueries
 from graphrouter.router.states import States
 from graphrouter.scoring.forecaster import EncodedQueries
@@ -180,13 +181,16 @@ class Unsettled:
         support, state = self.settled, self.states.support
         first = len(support.query_table)
         rows = np.unique(self.runs.query[self.runs.query < first])
-        runs = self.runs.join(_read_again(support, self.runs)).average()
+        again = _read_again(support, self.runs)
+        runs = self.runs.join(again).average()
+        num_new = np.bincount(runs.model, minlength=len(support.pool))
+        num_new -= np.bincount(again.model, minlength=len(support.pool))
         encoded = self.asked
         if len(rows):
             encoded = _join(encoded, encode_solved(learned, support.raw.take_queries(rows)))
         assert encoded is not None, "there are no outcomes"
-        num_new = len(self.queries)
-        settled = np.concatenate([np.full(num_new, -1), rows])
+        num_asked = len(self.queries)
+        settled = np.concatenate([np.full(num_asked, -1), rows])
         task = np.where(encoded.task < 0, len(state.task), encoded.task)
         asked = AskedQueries(
             settled,
@@ -196,7 +200,7 @@ class Unsettled:
             scorer.text_easiness(state.slope, encoded.principal),
         )
         order = np.where(
-            runs.query < first, num_new + np.searchsorted(rows, runs.query), runs.query - first
+            runs.query < first, num_asked + np.searchsorted(rows, runs.query), runs.query - first
         )
         by_query = np.argsort(order, kind="stable")
         runs, order = runs.take(by_query), order[by_query]
@@ -208,16 +212,16 @@ class Unsettled:
         is_solved = np.zeros(len(task), dtype=bool)
         is_solved[order[np.isfinite(runs.numbers[_EFFECT])]] = True
         known = self.states.familiarity
-        is_solved[num_new:] |= known.is_solved[rows]
+        is_solved[num_asked:] |= known.is_solved[rows]
         familiarity = replace(
             known,
             surface=StackedRows(known.surface, encoded.surface),
             is_solved=StackedRows(known.is_solved, is_solved),
         )
-        moved = np.arange(first + num_new)
-        moved[rows] = first + num_new + np.arange(len(rows))
-        states = States(told, familiarity, TaskLevels.of(told))
-        return Told(states, encoded.text[:num_new], moved, rows, runs._replace(query=order))
+        moved = np.arange(first + num_asked)
+        moved[rows] = first + num_asked + np.arange(len(rows))
+        states, text = States(told, familiarity, TaskLevels.of(told)), encoded.text[:num_asked]
+        return Told(states, text, moved, rows, runs._replace(query=order), num_new)
 
 
 class Told(NamedTuple):
@@ -233,6 +237,8 @@ class Told(NamedTuple):
     """(Q - N,) where those that are solved again stand in the settled support."""
     runs: _Runs
     """Of the Q queries, each pair once."""
+    num_new: IntArray
+    """(M,) outcomes of each model on queries that it was not known to have answered."""
 
 
 class SolvedSince(SolvedQueries):
@@ -341,14 +347,8 @@ def _complete(runs: _Runs, pool: ModelPool, bills: Bills) -> _Runs:
 
 def _is_much(runs: _Runs, support: Support) -> bool:
     """Whether what they say of any model is no longer small beside what is settled."""
-    num_models = len(support.pool)
-    settled = support.kept.find(
-        "outcomes of models",
-        (support.outcome_table, support.pool.names),
-        lambda: np.bincount(support.positions.model, minlength=num_models),
-    )
-    came = np.bincount(runs.model, minlength=num_models)
-    return bool((came > np.maximum(_FEWEST, _SHARE * settled)).any())
+    came = np.bincount(runs.model, minlength=len(support.pool))
+    return bool((came > np.maximum(_FEWEST, _SHARE * support.num_outcomes)).any())
 
 
 def _read_again(support: Support, runs: _Runs) -> _Runs:

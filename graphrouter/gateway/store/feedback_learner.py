@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from graphrouter.data.columns import VIEWS
-from graphrouter.exceptions import GraphRouterError
+from graphrouter.exceptions import GraphRouterError, NotApplicableError
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.drift_watch import Alarm, DriftWatch, read_alarms
 from graphrouter.gateway.store.store_tables import applied, outcomes
@@ -24,6 +26,8 @@ __all__ = ["FeedbackLearner", "read_applied", "teach", "teach_since", "write_app
 
 PERIOD_S = 0.5
 """Seconds between two looks at the store."""
+_SETTLE_S = 30.0
+"""Seconds after which grades are settled at the latest, where every look finds new ones."""
 
 _PAIR = ["prompt", "task", "model"]
 
@@ -36,7 +40,7 @@ def _list_keys(lessons: pd.DataFrame) -> list[str]:
 _logger = logging.getLogger(__name__)
 
 
-def teach(router: Router, lessons: pd.DataFrame) -> Router:
+def teach(router: Router, lessons: pd.DataFrame, *, settle: bool = True) -> Router:
     """A router that knows graded answers; the same one where there are none for it.
 
     Grades of one answer, or of one model on one prompt, count as runs of which the mean is taken.
@@ -47,6 +51,7 @@ def teach(router: Router, lessons: pd.DataFrame) -> Router:
     Args:
         router: What there is.
         lessons: By `read_lessons`.
+        settle: As in `GraphRouter.add_outcomes`.
     """
     add: Any = getattr(router, "add_outcomes", None)
     known = lessons[lessons["model"].isin(router.models)]
@@ -55,15 +60,21 @@ def teach(router: Router, lessons: pd.DataFrame) -> Router:
     pairs = known.groupby(_list_keys(known), sort=False, dropna=False)["effect"]
     frame = pairs.agg(effect="mean", num_runs="size").reset_index()
     try:
-        taught: Router = add(frame)
+        quickly = {} if settle or not isinstance(router, GraphRouter) else {"settle": False}
+        taught: Router = add(frame, **quickly)
     except GraphRouterError as error:
         if len(frame) == 1:
             _logger.warning("A graded answer teaches nothing: %s", error)
             return router
         for _, effects in pairs:  # the others may be good all the same
-            router = teach(router, known.loc[effects.index])
+            router = teach(router, known.loc[effects.index], settle=settle)
         return router
     return taught
+
+
+def settle_router(router: Router) -> Router:
+    """A router whose states are solved for all that it knows; itself where they are."""
+    return router.settle() if isinstance(router, GraphRouter) else router
 
 
 def forget(router: Router, alarm: Alarm, lessons: pd.DataFrame) -> Router:
@@ -139,7 +150,11 @@ def write_applied(store: Store, artifact: str, number: int) -> None:
 
 
 class FeedbackLearner:
-    """Looks at a store every half second, and gives all new grades to the router at once."""
+    """Looks at a store every half second, and gives all new grades to the router at once.
+
+    They are told beside what the router has settled, within milliseconds; once a look finds no new
+    ones its states are solved for all of them.
+    """
 
     def __init__(
         self,
@@ -163,12 +178,14 @@ class FeedbackLearner:
         self._window = WINDOW if store.is_postgresql else 0
         self._last, self._seen = after, set[int]()
         self._start, self._watch = after, watch
+        self._unsettled_since, self._can_settle = math.inf, True
         self._woken, self._closed = threading.Event(), False
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
 
     def start(self) -> None:
-        """Learn what the store has now, and then go on in a thread."""
+        """Learn and settle what the store has now, and then go on in a thread."""
         self.learn()
+        self.settle()
         self._thread.start()
 
     def wake(self) -> None:
@@ -194,12 +211,31 @@ class FeedbackLearner:
                 lessons = lessons[lessons["number"].isin(new)]
         if lessons is not None and not lessons.empty:
             taught = lessons
-            self._change(lambda router: teach(router, taught))
+            self._change(lambda router: teach(router, taught, settle=False))
+            self._unsettled_since = min(self._unsettled_since, time.monotonic())
         self._last = max(self._last, *new) if new else self._last
         self._seen = {each for each in self._seen | new if each > self._last - self._window}
         if self._watch is not None:
             self._heed(self._watch, new)
         return 0 if lessons is None else len(lessons)
+
+    def settle(self) -> None:
+        """Solve for the states of the router where grades came since that was done.
+
+        A server without torch cannot, and goes on with what it was told beside its states.
+        """
+        if self._unsettled_since == math.inf or not self._can_settle:
+            return
+        try:
+            self._change(settle_router)
+        except NotApplicableError as error:
+            self._go_unsettled(error)
+        self._unsettled_since = math.inf
+
+    def _go_unsettled(self, error: NotApplicableError) -> None:
+        """Note that states cannot be solved for here, and say why."""
+        self._can_settle = False
+        _logger.info("Grades are told beside the states of the router: %s", error)
 
     def _heed(self, watch: DriftWatch, new: set[int]) -> None:
         """Raise alarms by new grades, and forget what they make of no use."""
@@ -220,7 +256,11 @@ class FeedbackLearner:
         The first one loads libraries and computes what later ones share, which takes seconds.
         """
         lesson = {"prompt": "Hello.", "task": None, "model": router.models[0], "effect": 1.0}
-        teach(router, pd.DataFrame([lesson]))
+        told = teach(router, pd.DataFrame([lesson]), settle=False)
+        try:
+            settle_router(told)
+        except NotApplicableError as error:
+            self._go_unsettled(error)
         return router
 
     def _work(self) -> None:
@@ -231,7 +271,13 @@ class FeedbackLearner:
             self._woken.clear()
             if self._closed:
                 return
-            self._attempt(self.learn)
+            self._attempt(self._look)
+
+    def _look(self) -> None:
+        """Learn, and settle what was learned when nothing new comes."""
+        num_new = self.learn()
+        if not num_new or time.monotonic() - self._unsettled_since > _SETTLE_S:
+            self.settle()
 
     def _attempt(self, work: Callable[[], object]) -> None:
         try:

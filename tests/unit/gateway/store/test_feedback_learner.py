@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import graphrouter as gr
-from graphrouter.exceptions import DataError
+from graphrouter.exceptions import DataError, NotApplicableError
 from graphrouter.gateway.store import Store
 from graphrouter.gateway.store.feedback_learner import FeedbackLearner, teach
 from graphrouter.gateway.store.stored_outcomes import add_grade, read_grade
@@ -52,6 +52,46 @@ def test_each_grade_is_learned_once(router: gr.GraphRouter, store: Store) -> Non
     later = Holder(router)
     assert FeedbackLearner(store, later.change, after=2).learn() == 2
     assert later.num_outcomes == before + 1
+
+
+def test_grades_are_told_at_once_and_settled_afterwards(
+    router: gr.GraphRouter, store: Store
+) -> None:
+    holder = Holder(router)
+    learner = FeedbackLearner(store, holder.change)
+    learner.settle()
+    assert holder.num_changes == 0  # nothing to be settled
+    say(store, router.models[0], "Nine tarns?")
+    learner.learn()
+    assert isinstance(holder.router, gr.GraphRouter)
+    assert holder.router.num_unsettled == 1
+    assert holder.router.route("Nine tarns?").evidence[0].prompt == "Nine tarns?"
+    learner.settle()
+    learner.settle()
+    assert (holder.router.num_unsettled, holder.num_changes) == (0, 2)
+    assert holder.router.route("Nine tarns?").evidence[0].prompt == "Nine tarns?"
+
+
+def test_a_server_that_cannot_settle_goes_on(
+    router: gr.GraphRouter,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(self: gr.GraphRouter) -> gr.GraphRouter:
+        raise NotApplicableError("Changing a router needs torch, which is not installed.")
+
+    monkeypatch.setattr(gr.GraphRouter, "settle", refuse)
+    holder = Holder(router)
+    learner = FeedbackLearner(store, holder.change)
+    with caplog.at_level(logging.INFO):
+        for number in range(3):
+            say(store, router.models[0], f"Ten tarns and {number}?")
+            assert learner.learn() == 1
+            learner.settle()
+    assert caplog.text.count("needs torch") == 1
+    assert isinstance(holder.router, gr.GraphRouter)
+    assert holder.router.num_unsettled == 3
 
 
 def test_a_grade_whose_number_comes_late_is_seen(router: gr.GraphRouter, store: Store) -> None:
