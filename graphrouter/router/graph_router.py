@@ -230,7 +230,7 @@ class GraphRouter(HeldToData, SequentialRouter):
             ... )
             True
         """
-        asker = self.support.find_askers(Queries.of_frame(solved.queries))
+        asker = self._settled.find_askers(Queries.of_frame(solved.queries))
         encoded = encode_solved(self.learned, solved.raw, asker)
         return self._forecast_encoded(encoded).predictions
 
