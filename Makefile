@@ -29,10 +29,10 @@ demo: .venv/.installed-core  ## simulate, train, evaluate and route, in one go
 	$(BIN)/graphrouter demo
 
 test: .venv/.installed  ## run the fast tests
-	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope --no-loadscope-reorder
 
 test-all: .venv/.installed  ## run every test
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadscope
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-kernels: .venv/.installed  ## is what is promised to the bit so on every kernel of OpenBLAS?
 	.ci/kernels
@@ -55,7 +55,7 @@ format: .venv/.installed  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 test-lowest: .venv-lowest/.installed  ## run a part of the tests with the lowest versions that pyproject.toml allows
-	$(TEST_ENV) .venv-lowest/bin/python -m pytest -m "not slow" -n 2 --dist loadscope $(LOWEST_TESTS)
+	$(TEST_ENV) .venv-lowest/bin/python -m pytest -m "not slow" -n 2 --dist loadscope --no-loadscope-reorder $(LOWEST_TESTS)
 
 clean:  ## remove the environment, caches and what runs have written
 	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist site artifacts runs lightning_logs mlflow.db* mlartifacts tuning
