@@ -28,6 +28,7 @@ MOST = {
     "route": 3.9,
     "predict 256 prompts": 13.0,
     "add_outcomes of one row": 6.6,
+    "add_outcomes, unsettled": 4.7,
     "set_price": 1.15,
 }
 """1.6 times what was measured when the bound was set, on two kept busy cores: a doubling is beyond
@@ -78,6 +79,9 @@ def list_duels(router: gr.GraphRouter) -> dict[str, Duel]:
         ),
         "add_outcomes of one row": Duel(
             lambda _: router.add_outcomes(one), lambda _: (solve(support), operate(20_000)), 3
+        ),
+        "add_outcomes, unsettled": Duel(
+            lambda _: router.add_outcomes(one, settle=False), lambda _: operate(8_000), 12
         ),
         "set_price": Duel(
             lambda _: router.set_price(router.models[0], **price), lambda _: operate(250), 20

@@ -139,6 +139,10 @@ def measure_changes(router: gr.GraphRouter, prompt: str, repeats: int) -> dict[s
     actions = {
         "add_outcomes of one row, ms": lambda _: router.add_outcomes(one),
         f"add_outcomes of {NUM_ROWS:,} rows, ms": lambda _: router.add_outcomes(many),
+        "add_outcomes of one row, unsettled, ms": lambda _: router.add_outcomes(one, settle=False),
+        f"add_outcomes of {NUM_ROWS:,} rows, unsettled, ms": lambda _: router.add_outcomes(
+            many, settle=False
+        ),
         "set_price, ms": lambda _: router.set_price(router.models[0], **price),
         "gram": make_gram(router),
     }
