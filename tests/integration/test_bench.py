@@ -42,6 +42,8 @@ def test_every_figure_is_a_multiple_of_a_yardstick(folder: Path, result: dict[st
         "route by 8 threads, ms",
         "add_outcomes of one row, ms",
         "add_outcomes of 1,000 rows, ms",
+        "add_outcomes of one row, unsettled, ms",
+        "add_outcomes of 1,000 rows, unsettled, ms",
         "set_price, ms",
         "route with 2 x the queries, ms",
         "route with 4 x the queries, ms",
