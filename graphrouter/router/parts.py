@@ -166,7 +166,7 @@ class Support:
             prices, outcomes = self.pool.prices, self.read_outcomes()
             return read_tariff(bills, prices, self.raw, *self.positions, outcomes, tokens)
 
-        return self.kept.find("tariff", (*self._counted, self.pool, bills, tokens), read)
+        return self.kept.find("tariff", (*self._counted, self.pool, bills), read)
 
     def reprice_scale(self, scale: CostScale) -> CostScale:
         """A cost scale of training rows at the prices that its models have now."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphrouter.features.channels import EFFECT
 from graphrouter.scoring.numpy_operations import sigmoid
-from graphrouter.scoring.state import BaseState, SupportMessages, SupportState
+from graphrouter.scoring.state import BaseState, FixedTerms, SupportMessages, SupportState
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 _NUM_ROUNDS = 12
@@ -163,13 +163,14 @@ def tell_state(
         slope=np.concatenate([base.slope, np.zeros_like(easiness)], axis=1),
     )
     size = np.bincount(asked.task[is_new], minlength=len(state.task) + 1)[: len(state.task)]
-    return state._replace(
+    told = state._replace(
         base=base,
         messages=_stack_messages(state, kept, later, num_queries),
         key=StackedRows(state.key, asked.key),
         task_of_query=np.concatenate([state.task_of_query, asked.task]),
         task_size=state.task_size + size,
     )
+    return told._replace(terms=FixedTerms.of(told))
 
 
 def _read_settled(messages: SupportMessages, rows: IntArray) -> _Edges:
