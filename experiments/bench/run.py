@@ -16,6 +16,7 @@ of the processor, on one thread: what else runs on the machine does not count. T
                        to predict many prompts, which come in batches of 1,000
     one thread         as many routes by one thread, for routes by eight: seconds of the clock, for
                        which the machine must have nothing else to do
+    one process        the same short prompts by one process, for those by two that have begun
     route              a route in the simulated world, for routes in worlds with two and four times
                        its queries or models, or a half and a quarter of its outcomes, which are
                        measured where no DATA is given

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from lightning.pytorch.callbacks import Callback
+import pyarrow as pa
 
 import graphrouter as gr
 from experiments.bench.beside_llmrouter import measure_beside
@@ -30,6 +30,7 @@ MOST_AT_ONCE = 256
 WARM_UP = 5
 NUM_ROWS = 1_000
 NUM_THREADS, NUM_ROUNDS = 8, 3
+NUM_PROCESSES, SHORT_CHARS = 2, 80
 GROWING, SHRINKING = (2, 4), (0.25, 0.5)
 """Times the queries or the models, and times the outcomes, of the world of the settings."""
 Seconds = np.ndarray[Any, np.dtype[np.float64]]
@@ -124,6 +125,27 @@ def measure_threads(router: gr.GraphRouter, prompts: list[str], routes: int) -> 
     return {f"route by {NUM_THREADS} threads, ms": {"value": value * 1e3, "over": over}}
 
 
+def measure_processes(
+    router: gr.GraphRouter, prompts: list[str], num_batches: int
+) -> dict[str, Any]:
+    """Predictions of short prompts by several processes that have begun, beside those by one."""
+    short = [prompts[i % len(prompts)][:SHORT_CHARS] for i in range(MOST_AT_ONCE)]
+    ids = [str(i) for i in range(MOST_AT_ONCE)]
+    batch = pa.RecordBatch.from_pydict({"query_id": ids, "prompt": short})
+    seconds: dict[int, float] = {}
+    for number in (1, NUM_PROCESSES):
+        found = router.predict_batches([batch] * num_batches, num_processes=number)
+        for _ in range(2 * NUM_PROCESSES):  # which may be done ahead
+            next(found)
+        start = time.perf_counter()
+        left = len(list(found))
+        seconds[number] = (time.perf_counter() - start) / left / MOST_AT_ONCE
+    value = seconds[NUM_PROCESSES]
+    over = {"one process": value / seconds[1]}
+    name = f"predict prompts of {SHORT_CHARS} characters by {NUM_PROCESSES} processes, ms a prompt"
+    return {name: {"value": value * 1e3, "over": over}}
+
+
 def measure_changes(router: gr.GraphRouter, prompt: str, repeats: int) -> dict[str, Any]:
     """A router that learns of more outcomes, which makes its states anew, or of a price."""
     row = {"query_id": ["bench"], "prompt": [prompt], "model": [router.models[0]], "effect": [1.0]}
@@ -202,36 +224,6 @@ def make_gram(router: gr.GraphRouter) -> Callable[[int], object]:
     return lambda _: support.T @ support
 
 
-class StepClock(Callback):
-    """Times training steps, the drawing of their episodes included, and the yardstick between."""
-
-    def __init__(self, gram: Callable[[int], object]) -> None:
-        self.gram, self.steps, self.grams = gram, list[float](), list[float]()
-        self._end = 0.0
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        now = time.process_time()
-        if self._end:  # the first step warms up
-            self.steps.append(now - self._end)
-        self.gram(0)
-        self._end = time.process_time()
-        self.grams.append(self._end - now)
-
-
-def measure_training(
-    router: gr.GraphRouter, data: gr.RoutingDataset, num_steps: int
-) -> dict[str, Any]:
-    """One training step with the settings of the router."""
-    clock = StepClock(make_gram(router))
-    training = router.config.training.model_copy(
-        update={"max_epochs": 1, "steps_per_epoch": num_steps + 1}
-    )
-    config = router.config.model_copy(update={"training": training})
-    gr.GraphRouter.fit(data, config, encoder=router.encoder, callbacks=[clock])
-    value, gram = float(np.median(clock.steps)), float(np.median(clock.grams))
-    return {"training step, ms": {"value": value * 1e3, "over": {"gram": value / gram}}}
-
-
 def main() -> None:
     """Fits or loads a router, measures, and writes OUT.json; bad data ends it with one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -260,16 +252,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if not options.artifact:
         gr.GraphRouter.fit(data, gr.load_config(), instant=True).save(options.router)
     router = gr.GraphRouter.load(options.artifact or options.router)
+    # Here: the processes of a batch import this module, and take no torch.
+    from experiments.bench.training_step import measure_training
+
     queries = data.queries.set_index("query_id")["prompt"]
     test = [query for query in router.provenance.split.test if query in queries.index]
     prompts = queries[test or list(queries.index)].tolist()[: options.routes]
+    steps, gram = options.steps, make_gram(router)
     measures = {
         **measure_answers(router, prompts, options.routes),
         **(measure_beside(router, prompts, options.llmrouter) if options.llmrouter else {}),
         **measure_threads(router, prompts, options.routes),
+        **measure_processes(router, prompts, max(8, options.routes // 10)),
         **measure_changes(router, prompts[0], options.changes),
         **({} if options.data or options.artifact else measure_growth(options, prompts)),
-        **(measure_training(router, data, options.steps) if options.steps > 0 else {}),
+        **(measure_training(router, data, steps, gram) if steps > 0 else {}),
     }
     settings = {
         "data": data.name if options.data else "simulated",

@@ -40,6 +40,7 @@ def test_every_figure_is_a_multiple_of_a_yardstick(folder: Path, result: dict[st
         "predict 256 prompts, ms a prompt",
         "predict a prompt of a million characters, ms",
         "route by 8 threads, ms",
+        "predict prompts of 80 characters by 2 processes, ms a prompt",
         "add_outcomes of one row, ms",
         "add_outcomes of 1,000 rows, ms",
         "add_outcomes of one row, unsettled, ms",
