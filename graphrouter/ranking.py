@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -32,6 +31,8 @@ class Ranking:
     """(M,)."""
     arrays: UtilityArrays
     """Parts of all utilities, (M,) each."""
+    utility: FloatArray
+    """(M,) of which they are the parts."""
     amounts: dict[str, FloatArray | None]
     """(M,) by the name of the field of a candidate; None where nothing is predicted."""
     logged_latency: frozenset[str] | None
@@ -46,7 +47,7 @@ class Ranking:
         return Candidate(
             model=name,
             effect=float(self.effect[column]),
-            utility=float(self._utility[column]) if reason is None else None,
+            utility=float(self.utility[column]) if reason is None else None,
             rejected=reason,
             has_logged_latency=None if self.logged_latency is None else name in self.logged_latency,
             _split=(self.arrays, column) if reason is None else None,
@@ -56,10 +57,6 @@ class Ranking:
     def list_all(self) -> tuple[Candidate, ...]:
         """All models, best first."""
         return tuple(map(self.candidate, self.order))
-
-    @cached_property
-    def _utility(self) -> FloatArray:
-        return self.arrays.total
 
 
 def rank_models(
@@ -101,7 +98,7 @@ def rank_models(
     is_open = np.ones(len(reasons), dtype=np.bool_)
     if any(reasons):
         is_open[:] = [reason is None for reason in reasons]
-    rates = predictions.output_tokens_per_s
+    rates, utility = predictions.output_tokens_per_s, arrays.total
     amounts = {
         "cost_usd": estimates.cost_usd,
         "output_tokens": estimates.output_tokens,
@@ -112,11 +109,12 @@ def rank_models(
         "output_tokens_per_s": None if rates is None else rates[row : row + 1],
     }
     return Ranking(
-        _order(arrays.total, counted, cost, is_open),
+        _order(utility, counted, cost, is_open),
         reasons,
         predictions.models,
         estimates.effect[0].copy(),
         arrays,
+        utility,
         {name: None if part is None else part[0].copy() for name, part in amounts.items()},
         logged_latency,
     )

@@ -46,16 +46,20 @@ class Estimates(NamedTuple):
     counted: FloatArray
     """The end of the interval that counts as the effect, or the expected effect."""
     cost_usd: FloatArray
-    tokens: FloatArray
-    """Prompt plus completion, as far as known."""
+    input_tokens: FloatArray
     most_tokens: FloatArray
-    """The same with the cautious end of the prompt."""
+    """Cautious end of the prompt plus completion, as far as known."""
     output_tokens: FloatArray
     latency_s: FloatArray
     ttft_s: FloatArray | None
     """None for a router without any."""
     effect_low: FloatArray | None
     effect_high: FloatArray | None
+
+    @property
+    def tokens(self) -> FloatArray:
+        """Prompt plus completion, as far as known."""
+        return fill_unknown(self.input_tokens, 0) + fill_unknown(self.output_tokens, 0)
 
     @property
     def doubt(self) -> FloatArray:
@@ -75,14 +79,13 @@ def read_estimates(policy: Policy, predictions: Predictions, rows: slice) -> Est
     cautious = predictions.most_input_tokens
     most = prompt if cautious is None else np.fmax(cautious[rows], prompt)
     answer = predictions.output_tokens[rows]
-    known_answer = fill_unknown(answer, 0)
     counted = {"lower": low, "expected": effect, "upper": high}[policy.risk]
     return Estimates(
         effect,
         effect if counted is None else counted,
         predictions.cost_usd[rows],
-        fill_unknown(prompt, 0) + known_answer,
-        fill_unknown(most, 0) + known_answer,
+        prompt,
+        fill_unknown(most, 0) + fill_unknown(answer, 0),
         answer,
         predictions.latency_s[rows],
         None if predictions.ttft_s is None else predictions.ttft_s[rows],

@@ -89,7 +89,7 @@ class Charges(NamedTuple):
             usd_per_second: US dollars that a second stands for.
         """
         if usd_per_second is None:
-            return np.zeros_like(effect)
+            return np.zeros(np.shape(effect))
         waited = np.full_like(effect, np.nan) if self.latency_s is None else self.latency_s
         return per_usd * usd_per_second * waited
 

@@ -66,17 +66,18 @@ class AmountCalibration:
 
     def find_factors(self, models: tuple[str, ...]) -> FloatArray:
         """What amounts are multiplied by: (len(CALIBRATED), num_models)."""
-        found = self._factors.get(models)
-        if found is None:
-            found = np.exp(self.shift(models))
+        kept = self._factors.get(id(models))
+        if kept is None or kept[0] is not models:
+            kept = models, np.exp(self.shift(models))
             # The models of a router are the same from prompt to prompt; those of a policy are not.
             if len(self._factors) >= _MOST_FACTORS:
                 self._factors.clear()
-            self._factors[models] = found
-        return found
+            self._factors[id(models)] = kept
+        return kept[1]
 
     @cached_property
-    def _factors(self) -> dict[tuple[str, ...], FloatArray]:
+    def _factors(self) -> dict[int, tuple[tuple[str, ...], FloatArray]]:
+        """By the identity of the names: to compare them all would take as long as the rest."""
         return {}
 
 
