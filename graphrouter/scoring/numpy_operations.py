@@ -32,6 +32,7 @@ __all__ = [
     "concat",
     "exp",
     "find_distinct",
+    "gather",
     "gelu",
     "is_nowhere",
     "largest_of",
@@ -171,6 +172,11 @@ def multiply_rows(rows: FloatArray, matrix: FloatArray) -> FloatArray:
 def find_distinct(values: IntArray) -> tuple[IntArray, IntArray]:
     """The distinct values in ascending order, and where each value is among them."""
     return np.unique(values, return_inverse=True)
+
+
+def gather(values: FloatArray, places: IntArray) -> FloatArray:
+    """Values (C, n) of some places (B, K): (C, B, K)."""
+    return values.take(places, axis=1)
 
 
 def round_to(values: FloatArray, decimals: int) -> FloatArray:

@@ -88,8 +88,8 @@ def attend(
     residual = (weights.path_mix[:, None] * (total / certainty)).sum(2)
     evidence = xp.average(information[0] / certainty[0], 1)
 
-    surprise = base.surprise[:, targets.neighbours]  # (C, B, K)
-    reliability = base.reliability[:, targets.neighbours]
+    surprise = xp.gather(base.surprise, targets.neighbours)  # (C, B, K)
+    reliability = xp.gather(base.reliability, targets.neighbours)
     # A surprise that is mostly prior says little: it counts by its reliability. Each (B, H, C).
     attention = xp.matmul(weight, xp.permute(reliability, 1, 2, 0))
     carried = xp.matmul(weight, xp.permute(reliability * surprise, 1, 2, 0))

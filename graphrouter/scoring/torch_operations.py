@@ -29,6 +29,7 @@ __all__ = [
     "concat",
     "exp",
     "find_distinct",
+    "gather",
     "gelu",
     "is_nowhere",
     "largest_of",
@@ -114,6 +115,11 @@ def find_distinct(values: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct values in ascending order, and where each value is among them."""
     found, position = torch.unique(values, return_inverse=True)
     return found, position
+
+
+def gather(values: Tensor, places: Tensor) -> Tensor:
+    """Values (C, n) of some places (B, K): (C, B, K)."""
+    return values[:, places]
 
 
 def round_to(values: Tensor, decimals: int) -> Tensor:

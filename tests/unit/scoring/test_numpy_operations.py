@@ -39,6 +39,7 @@ def test_both_libraries_have_the_same_operations() -> None:
         ("clip", (VALUES, None, 0)),
         ("clip", (np.array([np.nan, -1.0]), 0)),
         ("average", (VALUES, 1)),
+        ("gather", (VALUES, RNG.integers(0, 7, size=(2, 3)))),
         ("take_columns", (VALUES, RNG.integers(0, 7, size=(4, 3)))),
         ("take_columns", (VALUES[:1], RNG.integers(0, 7, size=(1, 3)))),
         ("share_out", (VALUES[:1], RNG.integers(0, 3, size=(1, 7)), 5)),
