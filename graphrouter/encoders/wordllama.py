@@ -6,13 +6,13 @@ import hashlib
 import json
 import mmap
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,10 @@ class WordLlamaEncoder:
         self.revision, self._tokenizer, self._token_vectors = _read_parts(
             _find_wordllama(), dimension
         )
+
+    def __reduce__(self) -> tuple[Callable[[], Self], tuple[()]]:
+        """Read anew where it is unpickled, as in another process: the files lie there too."""
+        return partial(type(self), self.dimension, max_chars=self._max_chars), ()
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
         """Vectors (num_texts, dimension) of unit length, float32.

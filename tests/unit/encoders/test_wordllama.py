@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,18 @@ def test_of_a_million_characters_only_the_bound_is_tokenized(
     monkeypatch.setattr(encoder, "_tokenizer", Counting())
     encoder.encode(["Summarise the following report. " * 31_250])
     assert [len(text) <= DEFAULT_MAX_CHARS for text in asked] == [True]
+
+
+def test_another_process_reads_the_files_itself(encoder: WordLlamaEncoder) -> None:
+    sent = pickle.dumps(encoder)
+    assert len(sent) < 1000
+    again = pickle.loads(sent)
+    assert (again.id, again.revision, again.config) == (
+        encoder.id,
+        encoder.revision,
+        encoder.config,
+    )
+    np.testing.assert_array_equal(again.encode(["Hello"]), encoder.encode(["Hello"]))
 
 
 ODD = ["", " ", "  ", "a ", "  a", "a  b ", "▁", "a▁b", "▁ \n", "a▁ ▁", "▁  \u3000", "x <s> y"]
