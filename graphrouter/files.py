@@ -36,7 +36,7 @@ def to_path(value: str | Path, what: str, error: type[Exception]) -> Path:
     return Path(value)
 
 
-def replace_file(file: Path, write: Callable[[Path], None]) -> None:
+def replace_file(file: Path, write: Callable[[Path], object]) -> None:
     """Let `write` write `file`, whole or not at all.
 
     It is given another path with the same suffix, which then takes the place of `file`.

@@ -90,28 +90,28 @@ def _predict_here(
 ) -> None:
     check_target(out, suffixes=TABLES, source=queries)
 
-    from graphrouter.data.table_files import write_table
+    from graphrouter.data.table_files import write_parts
 
     wanted = read_queries(queries)
     router = load_any_router(artifact, search_recall)
-    table = predict_table(router, wanted, num_processes)
-    replace_file(out, partial(write_table, table))
+    replace_file(out, partial(write_parts, predict_tables(router, wanted, num_processes)))
+    num_rows = len(wanted.ids) * len(router.models)
     say_line(
-        f"Wrote {count_of(len(table), 'row')} ({count_of(len(wanted.ids), 'query')} x "
+        f"Wrote {count_of(num_rows, 'row')} ({count_of(len(wanted.ids), 'query')} x "
         f"{count_of(len(router.models), 'model')}) "
         f"to {out}"
     )
 
 
-def predict_table(router: Router, queries: QueryList, num_processes: int = 1) -> pd.DataFrame:
-    """One row a (query, model) pair, query by query, with a progress bar for a long list."""
-    import pandas as pd
+def predict_tables(
+    router: Router, queries: QueryList, num_processes: int = 1
+) -> Iterator[pd.DataFrame]:
+    """One row a (query, model) pair, query by query, with a progress bar for a long list.
 
-    parts = [
-        predictions.to_frame([queries.ids[row] for row in rows])
-        for rows, predictions in predict_in_parts(router, queries.queries, num_processes)
-    ]
-    return pd.concat(parts, ignore_index=True)
+    They come in parts, so that a long list need not fit in memory.
+    """
+    for rows, predictions in predict_in_parts(router, queries.queries, num_processes):
+        yield predictions.to_frame([queries.ids[row] for row in rows])
 
 
 def predict_in_parts(

@@ -8,9 +8,10 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TextIO, get_args
 
 import pyarrow
 
@@ -35,6 +36,8 @@ READABLE_SUFFIXES: dict[str, TableFormat] = {
     ".jsonl.gz": "jsonl",
 }
 """What a table that is read may be called; the formats without .gz are written as well."""
+_ROWS_AT_ONCE = 262_144
+"""Of a table that is written in parts."""
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -236,32 +239,95 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
     Raises:
         DataError: The suffix is unknown.
     """
+    write_parts([frame], file)
+
+
+def write_parts(parts: Iterable[pd.DataFrame], file: Path) -> int:
+    """Write a table that comes in parts, as `write_table` writes it whole, and count its rows.
+
+    Some parts are in memory at a time, so that a table may be longer than memory.
+
+    Args:
+        parts: At least one, with the same columns, of the same kinds.
+        file: Where.
+
+    Raises:
+        DataError: The suffix is unknown.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> part = pd.DataFrame({"model": ["nano"], "effect": [0.5]})
+        >>> with TemporaryDirectory() as folder:
+        ...     num_rows = write_parts([part, part], Path(folder) / "two.csv")
+        ...     num_rows, read_table(Path(folder) / "two.csv")["effect"].tolist()
+        (2, ['0.5', '0.5'])
+    """
     if file.suffix.removeprefix(".") not in FORMATS:
         raise DataError(
             f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Choose one of "
             "these formats."
         )
-    frame = write_cells(frame, as_text=file.suffix == ".csv")
+    chunks = (write_cells(chunk, as_text=file.suffix == ".csv") for chunk in _gather(parts))
     if file.suffix == ".parquet":
-        frame.to_parquet(file, index=False)
-    elif file.suffix == ".csv":
-        # A carriage return inside a text ends the row for readers, yet minimal quoting leaves it
-        # bare.
-        texts = frame.select_dtypes(include=["str", "object"])
-        has_return = any(
-            texts[name].astype("str").str.contains("\r", regex=False).any()
-            for name in texts.columns
-        )
-        quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
-        frame.to_csv(file, index=False, lineterminator="\n", quoting=quoting)
-    else:
-        with file.open("w", encoding="utf-8", newline="\n") as lines:
-            for record in frame.to_dict(orient="records"):
-                cells = {
-                    name: None if value is None or value != value else value
-                    for name, value in record.items()
-                }
-                lines.write(json.dumps(cells, ensure_ascii=False) + "\n")
+        return _write_parquet(chunks, file)
+    num_rows = 0
+    with file.open("w", encoding="utf-8", newline="") as text:
+        for chunk in chunks:
+            if file.suffix == ".csv":
+                _write_csv(chunk, text, header=num_rows == 0)
+            else:
+                _write_jsonl(chunk, text)
+            num_rows += len(chunk)
+    return num_rows
+
+
+def _gather(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The same rows in fewer parts, of about `_ROWS_AT_ONCE`."""
+    some: list[pd.DataFrame] = []
+    for part in parts:
+        some.append(part)
+        if sum(map(len, some)) >= _ROWS_AT_ONCE:
+            yield some[0] if len(some) == 1 else pd.concat(some, ignore_index=True)
+            some = []
+    if some:
+        yield some[0] if len(some) == 1 else pd.concat(some, ignore_index=True)
+
+
+def _write_parquet(chunks: Iterator[pd.DataFrame], file: Path) -> int:
+    """Write a row group a chunk; a single chunk as pandas writes it."""
+    from pyarrow.parquet import ParquetWriter
+
+    first = next(chunks)
+    second = next(chunks, None)
+    if second is None:
+        first.to_parquet(file, index=False)
+        return len(first)
+    schema = pyarrow.Schema.from_pandas(first, preserve_index=False)
+    num_rows = 0
+    with ParquetWriter(file, schema) as writer:
+        for chunk in chain((first, second), chunks):
+            writer.write_table(pyarrow.Table.from_pandas(chunk, schema, preserve_index=False))
+            num_rows += len(chunk)
+    return num_rows
+
+
+def _write_csv(frame: pd.DataFrame, text: TextIO, *, header: bool) -> None:
+    # A carriage return inside a text ends the row for readers, yet minimal quoting leaves it bare.
+    texts = frame.select_dtypes(include=["str", "object"])
+    has_return = any(
+        texts[name].astype("str").str.contains("\r", regex=False).any() for name in texts.columns
+    )
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
+    frame.to_csv(text, index=False, header=header, lineterminator="\n", quoting=quoting)
+
+
+def _write_jsonl(frame: pd.DataFrame, text: TextIO) -> None:
+    for record in frame.to_dict(orient="records"):
+        cells = {
+            name: None if value is None or value != value else value
+            for name, value in record.items()
+        }
+        text.write(json.dumps(cells, ensure_ascii=False) + "\n")
 
 
 def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path, *, format: TableFormat) -> None:

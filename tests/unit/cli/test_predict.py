@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow.parquet import ParquetFile
 
 from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli import predict as predict_module
 from graphrouter.cli.inputs import QueryList, read_queries
-from graphrouter.cli.predict import predict_table
+from graphrouter.cli.predict import predict_tables
+from graphrouter.data import table_files
 from graphrouter.data.table_files import read_table, write_table
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file
@@ -75,9 +77,26 @@ def test_a_long_list_gives_the_scores_of_single_queries(
     monkeypatch.setattr(predict_module, "_QUERIES_AT_ONCE", 7)
     prompts = simulation.data.queries["prompt"].tolist()[:20]
     queries = QueryList([str(i) for i in range(20)], Queries.of(prompts))
-    table = predict_table(router, queries)
+    table = pd.concat(predict_tables(router, queries), ignore_index=True)
     expected = np.concatenate([router.predict([prompt]).effect for prompt in prompts])
     np.testing.assert_allclose(table["effect"].to_numpy().reshape(20, -1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_a_file_that_is_written_in_parts_holds_the_same_rows(tmp_path: Path, suffix: str) -> None:
+    rows = {"query_id": ["1", "1", "2", "2"], "effect": [0.5, float("nan"), 0.25, 1.0]}
+    whole, parts = tmp_path / f"whole{suffix}", tmp_path / f"parts{suffix}"
+    table = pd.DataFrame(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_files, "_ROWS_AT_ONCE", 2)
+        assert table_files.write_parts((table.iloc[i : i + 1] for i in range(4)), parts) == 4
+    table_files.write_table(table, whole)
+    pd.testing.assert_frame_equal(table_files.read_table(parts), table_files.read_table(whole))
+    if suffix == ".parquet":
+        assert ParquetFile(parts).num_row_groups == 2
+        assert ParquetFile(parts).schema_arrow.equals(ParquetFile(whole).schema_arrow)
+    else:
+        assert parts.read_bytes() == whole.read_bytes()
 
 
 def test_several_processes_write_the_same_file(
