@@ -144,13 +144,15 @@ class RoutingGNN(nn.Module):
         return self.score(self.encode_support(graph), graph.targets, models)
 
     def score_in_parts(
-        self, state: SupportState, targets: Targets, size: int = 256
+        self, state: SupportState, targets: Targets, models: Tensor | None = None, size: int = 256
     ) -> PairPredictions:
         """As `score`, with the memory of `size` targets at a time.
 
         For validation, where no gradients are kept.
         """
-        parts = [self.score(state, part) for part in targets.split(size)]
+        some = targets.split(size)
+        asked = [None] * len(some) if models is None else torch.split(models, size)
+        parts = [self.score(state, *part) for part in zip(some, asked, strict=True)]
         return PairPredictions(
             torch.cat([part.location for part in parts], dim=1),
             torch.cat([part.log_scale for part in parts], dim=1),

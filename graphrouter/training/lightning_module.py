@@ -9,6 +9,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import HeteroData
 
@@ -204,12 +205,15 @@ class RoutingModule(L.LightningModule):
         with self._name_failures(graph, "the validation"):
             if self._validated is None:  # the graphs of a validation have one support
                 self._validated = self.net.encode_support(graph)
-            predictions = self.net.score_in_parts(self._validated, graph.targets)
-            labels = Labels.of(graph)
+            # Of a large pool the pairs that were observed, which are few of all.
+            labels = Labels.of(graph, is_compact=is_large_pool(len(self.pool)))
+            predictions = self.net.score_in_parts(self._validated, graph.targets, labels.models)
             log_loss = effect_log_loss(predictions, labels).cpu().double()
             if not torch.isfinite(log_loss):
                 raise TrainingError("The log loss is not finite.")
-        reward = self._mean_reward(predictions, graph.targets, labels)
+        if labels.models is not None:
+            predictions = _spread_out(predictions, labels.models, len(self.pool))
+        reward = self._mean_reward(predictions, graph.targets, Labels.of(graph))
         for name, value in (("log_loss", log_loss), ("reward", reward), ("objective", log_loss)):
             self.log(f"val/{name}", value, on_epoch=True, batch_size=1, sync_dist=True)
 
@@ -274,6 +278,17 @@ class RoutingModule(L.LightningModule):
         ]
         known = [reward for reward in rewards if reward is not None]
         return float(np.mean(known)) if known else 0.0
+
+
+def _spread_out(predictions: PairPredictions, models: Tensor, num_models: int) -> PairPredictions:
+    """Predictions for models (B, L) of each target in the places of all, NaN for the others."""
+
+    def spread(values: Tensor) -> Tensor:
+        grid = values.new_full((*values.shape[:-1], num_models), torch.nan)
+        return grid.scatter(-1, models.expand_as(values), values)
+
+    pairs = ("location", "log_scale", "deviation")
+    return predictions._replace(**{name: spread(getattr(predictions, name)) for name in pairs})
 
 
 def describe_wild_weights(net: torch.nn.Module) -> str | None:
