@@ -61,6 +61,15 @@ def test_every_format_holds_the_choices_of_the_router(
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
+def test_several_processes_choose_the_same(
+    invoke: Invoke, artifact: Path, prompts: list[str], budget: float, tmp_path: Path
+) -> None:
+    file = tmp_path / "p.txt"
+    file.write_text("\n".join(prompts), encoding="utf-8")
+    asked = ("assign", artifact, file, "--budget-usd", budget)
+    assert invoke(*asked, "--processes", 2) == invoke(*asked)
+
+
 def test_standard_output_holds_the_table_alone(
     invoke: Invoke, artifact: Path, prompts: list[str], tmp_path: Path
 ) -> None:
