@@ -14,6 +14,7 @@ from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.view_columns import VIEW_KEY, list_view_keys, question_keys
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.recorded_prices import add_prices
+from graphrouter.features.row_files import is_filed
 from graphrouter.nn.freed_memory import keep_freed_memory, release_freed_memory
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.router.learned import Learned
@@ -64,7 +65,7 @@ def fit_parts(
             tables, config, work_dir=folder, progress=view.progress, callbacks=callbacks
         )
         net, metrics = fitted.net, fitted.metrics
-        release_freed_memory()
+        release_freed_memory(cycles=is_filed(len(data.queries)))
     else:
         net, metrics = build_network(tables, config).eval(), {"best_epoch": 0.0}
     (calibration, gained, share), amounts = fit_calibration(net, tables, config)
@@ -77,10 +78,17 @@ def fit_parts(
         interval = fit_effect_interval(net, tables, config, calibration=calibration)
     weights = {name: to_numpy(part).copy() for name, part in net.float().state_dict().items()}
     learned = Learned(weights, net.sizes, tables.transforms, config, calibration, interval, amounts)
-    asked = data.queries.set_index("query_id").loc[[*division.train, *division.validation]]
-    seen = frozenset(question_keys(asked))
-    provenance = Provenance(data.name, data.fingerprint, division, seen, metrics)
+    provenance = Provenance(
+        data.name, data.fingerprint, division, _list_seen(data, division), metrics
+    )
+    release_freed_memory(cycles=is_filed(len(data.queries)))
     return learned, _training_support(data, division, tables, config), provenance, view.encoder
+
+
+def _list_seen(data: RoutingDataset, split: Split) -> frozenset[str]:
+    """Keys of the prompts that were trained and validated on."""
+    asked = data.queries.set_index("query_id").loc[[*split.train, *split.validation]]
+    return frozenset(question_keys(asked))
 
 
 def training_tables(view: TrainingView) -> TrainingTables:
