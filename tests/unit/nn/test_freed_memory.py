@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from graphrouter.nn.freed_memory import release_freed_memory
 
 CODE = """
 import resource
@@ -73,3 +77,21 @@ print(kept, read_mib())
 def test_what_lies_in_pieces_is_given_back() -> None:
     kept, left = printed_by(RELEASED, {})
     assert kept - left > 100
+
+
+def test_what_holds_nothing_but_itself_is_let_go_where_that_is_asked_for() -> None:
+    """As a trainer that has ended, with the tables that it was given."""
+
+    class Trainer:
+        def __init__(self) -> None:
+            self.itself = self
+
+    ended = weakref.ref(Trainer())
+    gc.disable()
+    try:
+        release_freed_memory()
+        assert ended() is not None
+        release_freed_memory(cycles=True)
+        assert ended() is None
+    finally:
+        gc.enable()
