@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from graphrouter.exceptions import ArtifactError
 from graphrouter.lazy import pandas as pd
-from graphrouter.types import FloatArray
+from graphrouter.types import BoolArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ class StoredTable:
         self.blob, self._path = blob, path
         self._most = _SPARE_BYTES + _MOST_GROWTH * len(blob)
         self._read: dict[str, Any] = {}
-        self._assigned: dict[str, FloatArray] = {}
+        self._hidden: dict[str, BoolArray] = {}
         self._frames: dict[tuple[str, ...], pd.DataFrame] = {}
         with self._named_in_errors():
             stored = self._open()
@@ -85,14 +85,14 @@ class StoredTable:
     @property
     def is_changed(self) -> bool:
         """Whether it differs from its file."""
-        return bool(self._assigned)
+        return bool(self._hidden)
 
     def __iter__(self) -> Iterator[str]:
         """The names of its columns, as of a frame."""
-        return iter(dict.fromkeys([*self._schema.names, *self._assigned]))
+        return iter(self._schema.names)
 
     def __contains__(self, column: object) -> bool:
-        return column in self._schema.names or column in self._assigned
+        return column in self._schema.names
 
     def __getitem__(self, column: str) -> Any:
         """A column: numbers as (num_rows,) with NaN for none, texts as a list with None for none.
@@ -104,6 +104,8 @@ class StoredTable:
         if column in self._read:
             return self._read[column]
         found = self._read_column(column)
+        if column in self._hidden:
+            found = np.where(self._hidden[column], np.nan, found)
         _give_back_memory()
         if not isinstance(found, np.ndarray):  # numbers are soon read again, and much to keep
             self._read[column] = found
@@ -114,14 +116,21 @@ class StoredTable:
         names = columns or tuple(self._schema.names)
         if names not in self._frames:
             with self._named_in_errors():
-                self._frames[names] = self._decode(names).to_pandas().assign(**self._assigned)
+                frame = self._decode(names).to_pandas()
+            shown = {
+                name: frame[name].mask(self._hidden[name]) for name in names if name in self._hidden
+            }
+            self._frames[names] = frame.assign(**shown)
         return self._frames[names]
 
-    def assign(self, **numbers: FloatArray) -> StoredTable:
-        """The table with more columns, or others in their place, (num_rows,) each."""
+    def hide(self, **rows: BoolArray) -> StoredTable:
+        """The table in which numbers of a column count as none in some rows, (num_rows,) each.
+
+        What is kept of it is which rows.
+        """
         other = copy.copy(self)
-        other._frames, other._assigned = {}, {**self._assigned, **numbers}
-        other._read = {**self._read, **numbers}
+        other._frames, other._hidden = {}, {**self._hidden, **rows}
+        other._read = {name: found for name, found in self._read.items() if name not in rows}
         return other
 
     def _open(self) -> ParquetFile:

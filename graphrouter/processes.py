@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 from collections import deque
@@ -18,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing import connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Protocol, TypeVar
 
 from graphrouter.exceptions import ConfigError, WorkerError
@@ -126,7 +126,7 @@ def check_num_processes(number: object) -> None:
 def _pack(work: Callable[..., Any]) -> bytes:
     """What a process unpacks, whose errors it can tell then as those of the work."""
     try:
-        return pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
+        return bytes(ForkingPickler.dumps(work))
     except Exception as error:  # whatever the code of others raises
         raise WorkerError(
             f"The work cannot be sent to another process: {type(error).__name__}: {error}. Use "
@@ -146,7 +146,7 @@ _packed = b""
 @cache
 def _unpack() -> Callable[[Any], Any]:
     global _packed
-    work: Callable[[Any], Any] = pickle.loads(_packed)
+    work: Callable[[Any], Any] = ForkingPickler.loads(_packed)
     _packed = b""
     return work
 
@@ -157,7 +157,7 @@ def _work_on(item: Any) -> Any:
         return _unpack()(item)
     except Exception as error:
         try:
-            pickle.loads(pickle.dumps(error))
+            ForkingPickler.loads(ForkingPickler.dumps(error))
         except Exception:
             raise WorkerError(f"{type(error).__name__}: {error}") from error
         raise

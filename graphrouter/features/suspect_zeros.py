@@ -54,6 +54,8 @@ def hide_suspect_zeros(
         (answer == 0) & np.isin(model, model[impossible]),
         latency == 0,
     )
-    columns = zip(SUSPECT_COLUMNS, suspect, (cost, prompt, answer, latency), strict=True)
-    hidden = {name: np.where(rows & doubted, np.nan, column) for name, rows, column in columns}
-    return cast("_Table", outcomes.assign(**hidden))
+    hidden = {name: rows & doubted for name, rows in zip(SUSPECT_COLUMNS, suspect, strict=True)}
+    if isinstance(outcomes, StoredTable):
+        return cast("_Table", outcomes.hide(**hidden))
+    shown = {name: outcomes[name].mask(rows) for name, rows in hidden.items()}
+    return cast("_Table", outcomes.assign(**shown))

@@ -17,6 +17,7 @@ import numpy as np
 
 from graphrouter.artifact import FORMAT_VERSION, ArtifactContents
 from graphrouter.artifact_files import Arrays
+from graphrouter.artifact_tables import to_frame
 from graphrouter.config import Part
 from graphrouter.scoring.decoding import AmountCalibration
 
@@ -78,7 +79,7 @@ def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
         "models_before_bills": sorted(contents.tables["pool"]["model"]),
     }
     manifest = _leave_out({**defaults, **contents.manifest}, "text_prior")
-    outcomes = contents.tables["support_outcomes"]
+    outcomes = to_frame(contents.tables["support_outcomes"])
     outcomes = outcomes.assign(num_runs=np.ones(len(outcomes)))  # each was one run
     tables = {**contents.tables, "support_outcomes": outcomes}
     return dataclasses.replace(contents, manifest=manifest, tables=tables)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,9 +36,6 @@ from graphrouter.router.effort_order import EffortOrder
 from graphrouter.router.kept import Kept
 from graphrouter.router.speeds import Speeds
 from graphrouter.types import BoolArray, IntArray, Queries
-
-if TYPE_CHECKING:
-    pass
 
 
 class Positions(NamedTuple):
@@ -179,6 +176,8 @@ class Support:
     def read_speeds(self) -> Speeds:
         """How fast the answers of its models come, where that was logged."""
         names, of_model = self.pool.names, self.positions.model
+        if not any(name in self.outcome_table for name in Speeds._fields):
+            return Speeds(None, None)
         return self.kept.find(
             "speeds",
             (*self._recorded, names),

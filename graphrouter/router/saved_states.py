@@ -59,13 +59,13 @@ def pack_states(states: States) -> dict[str, Array]:
 
     The embeddings of the prompts are not among them: they lie in the artifact already.
     """
-    support = states.support
+    support, values = states.support, np.asarray(states.support.messages.values)
     tensors = {
         **{f"base.{name}": part for name, part in support.base._asdict().items()},
         "messages.model": support.messages.model,
         "messages.row_start": support.messages.row_start,
         # By column: those of quantities that nobody logged hold next to nothing.
-        **{f"{_MESSAGES}{i}": column for i, column in enumerate(support.messages.values.T)},
+        **{f"{_MESSAGES}{i}": column for i, column in enumerate(values.T)},
         **{name: part for name, part in support._asdict().items() if isinstance(part, np.ndarray)},
         _USUAL: states.familiarity.usual,
     }
@@ -186,10 +186,10 @@ def read_states(saved: dict[str, Array], learned: Learned, support: Support) -> 
 def _unpack_state(tensors: dict[str, Array], learned: Learned, support: Support) -> SupportState:
     """The state of the support of its tensors."""
     model, row_start = (_widen(tensors, f"messages.{name}") for name in ("model", "row_start"))
-    values = np.empty((len(model), sum(name.startswith(_MESSAGES) for name in tensors)))
-    for i in range(values.shape[1]):
-        values[:, i] = tensors.pop(f"{_MESSAGES}{i}")
-    messages = SupportMessages(model, row_start, values)
+    width = sum(name.startswith(_MESSAGES) for name in tensors)
+    columns = (tensors.pop(f"{_MESSAGES}{i}") for i in range(width))
+    shape = len(support.pool), width
+    messages = SupportMessages.of_columns(model, row_start, columns, shape)
     evidence = [f"{_EVIDENCE}{name}" for name in TaskEvidence._fields]
     parts: dict[str, Any] = {
         "base": BaseState(*(_widen(tensors, f"base.{name}") for name in BaseState._fields)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
@@ -71,6 +72,34 @@ class BaseState(NamedTuple):
         return self._replace(residual=none, curvature=none)
 
 
+class GridValues:
+    """The values of outcomes where they lie in a grid, so that they are in memory once.
+
+    Example:
+        >>> grid = np.array([[[1.0, 2.0], [0.0, 0.0]], [[3.0, 4.0], [5.0, 6.0]]])
+        >>> values = GridValues(grid, np.array([0, 0, 1]), np.array([0, 1, 3]))
+        >>> values.shape, values[np.array([2, 0])].tolist()
+        ((3, 2), [[5.0, 6.0], [1.0, 2.0]])
+    """
+
+    def __init__(self, grid: Array, model: Array, row_start: Array) -> None:
+        """Values of a grid (S, M, 2 C); the rest as in `SupportMessages`."""
+        self._grid, self._model, self._row_start = grid, model, row_start
+        self.shape = len(model), grid.shape[2]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, edges: Array) -> Array:
+        """(n, 2 C) of the outcomes at some positions."""
+        query = np.searchsorted(self._row_start, edges, side="right") - 1
+        return self._grid[query, self._model[edges]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """All of them, (E, 2 C)."""
+        return self[np.arange(len(self))]
+
+
 class SupportMessages(NamedTuple):
     """What the base leaves unexplained at each support edge, rows of a query together.
 
@@ -82,20 +111,43 @@ class SupportMessages(NamedTuple):
     row_start: Array
     """(S + 1,) int64: the edges of support query s are row_start[s] .. row_start[s + 1]."""
     values: Array
-    """(E, 2 C) residuals, then Fisher information; 0 where a channel was not observed."""
+    """(E, 2 C) residuals, then Fisher information; 0 where a channel was not observed. Where there
+    is a grid they are read from it."""
     grid: Array | None = None
     """(S, M * 2 C) the same by query and model, 0 where a model did not answer; None where most did
     not, and wherever it is not worth the memory."""
 
+    @classmethod
+    def of_columns(
+        cls, model: Array, row_start: Array, columns: Iterable[Array], shape: tuple[int, int]
+    ) -> Self:
+        """Messages as arrays of NumPy, with the grid where at least half of it is answered.
+
+        Args:
+            model: As the field of that name.
+            row_start: As the field of that name.
+            columns: 2 C of (E,), the columns of the values; each is read when its turn comes.
+            shape: M and 2 C.
+        """
+        (num_models, width), num_queries = shape, len(row_start) - 1
+        if num_queries * num_models > _MOST_EMPTY * len(model):
+            values = np.empty((len(model), width))
+            for i, column in enumerate(columns):
+                values[:, i] = column
+            return cls(model, row_start, values)
+        query = np.repeat(np.arange(num_queries), np.diff(row_start))
+        grid = np.zeros((num_queries, num_models, width))
+        for i, column in enumerate(columns):
+            grid[query, model, i] = column
+        by_edge = GridValues(grid, model, row_start)
+        return cls(model, row_start, by_edge, grid.reshape(num_queries, -1))
+
     def spread_out(self, num_models: int) -> SupportMessages:
-        """The same as arrays of NumPy, with the grid where at least half of it is answered."""
-        num_queries = len(self.row_start) - 1
-        if num_queries * num_models > _MOST_EMPTY * len(self.model):
+        """The same as arrays of NumPy, with the grid where that is worth its memory."""
+        if self.grid is not None:
             return self
-        query = np.repeat(np.arange(num_queries), np.diff(self.row_start))
-        grid = np.zeros((num_queries * num_models, self.values.shape[1]))
-        grid[query * num_models + self.model] = self.values
-        return self._replace(grid=grid.reshape(num_queries, -1))
+        shape = num_models, self.values.shape[1]
+        return self.of_columns(self.model, self.row_start, self.values.T, shape)
 
 
 class TaskEvidence(NamedTuple):

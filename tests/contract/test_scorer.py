@@ -44,7 +44,7 @@ def to_tensors(part: Any) -> Any:
     if isinstance(part, tuple):
         changed = map(to_tensors, part)
         return part._make(changed) if hasattr(part, "_make") else tuple(changed)
-    return None if part is None else torch.from_numpy(part)
+    return None if part is None else torch.from_numpy(np.asarray(part))
 
 
 def check(

@@ -68,12 +68,13 @@ def test_a_frame_is_what_was_saved_and_the_same_one_every_time() -> None:
     assert to_frame(FRAME, "effect") is FRAME
 
 
-def test_numbers_can_be_others() -> None:
+def test_numbers_can_be_hidden() -> None:
     table = store(FRAME[["model", "effect"]])
-    changed = table.assign(effect=np.ones(3), num_runs=np.full(3, 2.0))
-    expected = FRAME[["model"]].assign(effect=1.0, num_runs=2.0)
-    assert changed["effect"].tolist() == [1.0] * 3
-    assert changed["num_runs"].tolist() == [2.0] * 3
+    rows = np.array([True, False, False])
+    changed = table.hide(effect=rows)
+    expected = FRAME[["model", "effect"]].assign(effect=FRAME["effect"].mask(rows))
+    np.testing.assert_array_equal(changed["effect"], expected["effect"])
+    assert changed["model"] == table["model"]
     pd.testing.assert_frame_equal(to_frame(changed), expected)
     pd.testing.assert_frame_equal(to_frame(store(expected)), expected)
     pd.testing.assert_frame_equal(
