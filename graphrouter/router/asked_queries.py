@@ -43,6 +43,8 @@ def identify_queries(
     later_keys = [question_key(prompt, "") for prompt in behind["prompt"]]
     for every, queries in ((support.query_keys, support.queries), (later_keys, behind)):
         rows = [row for row, key in enumerate(every) if key in wanted]
+        if not rows:
+            continue
         there = _fill_columns(queries.iloc[rows]).itertuples(index=False, name=None)
         same += [(every[i], *_keep_texts(row)) for i, row in zip(rows, there, strict=True)]
     by_prompt = {(key, user): str(query) for key, query, _, _, user, _ in reversed(same)}
@@ -86,12 +88,11 @@ def identify_queries(
         asked.append(query)
     found = pd.DataFrame(list(new.values()), columns=list(_COLUMNS))
     idle = [name for name in PEOPLE if found[name].isna().all()]
-    shown = (
-        outcomes[[name for name in VIEWS if name in outcomes.columns]]
-        .iloc[[first_rows[query] for query in new]]
-        .reset_index(drop=True)
-    )
-    return asked, found.drop(columns=idle).join(shown)
+    found, shown = found.drop(columns=idle), [name for name in VIEWS if name in outcomes.columns]
+    if shown:
+        rows = [first_rows[query] for query in new]
+        found = found.join(outcomes[shown].iloc[rows].reset_index(drop=True))
+    return asked, found
 
 
 def join_queries(support: Support, added: pd.DataFrame) -> pd.DataFrame:
