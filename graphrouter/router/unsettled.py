@@ -7,7 +7,7 @@ outcomes since, in whatever order and groups they came.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -149,18 +149,32 @@ class Unsettled:
         runs = self.runs.join(_complete(runs, support.pool, bills))
         if _is_much(runs, support):
             return None
-        asked = self.asked
+        tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
+        queries, asked = self._name_tasks(ids, outcomes["task"], tasks)
         if len(new):
-            tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
-            queries = Queries.of_frame(new.drop(columns="query_id"))
-            asked = _join(asked, encode_queries(learned, encoder, queries, tasks))
+            fresh = Queries.of_frame(new.drop(columns="query_id"))
+            asked = _join(asked, encode_queries(learned, encoder, fresh, tasks))
+            queries = pd.concat([queries, new], ignore_index=True)
         return replace(
-            self,
-            runs=runs,
-            queries=pd.concat([self.queries, new], ignore_index=True) if len(new) else self.queries,
-            asked=asked,
-            tables=(*self.tables, outcomes),
+            self, runs=runs, queries=queries, asked=asked, tables=(*self.tables, outcomes)
         )
+
+    def _name_tasks(
+        self, ids: Sequence[str], told: pd.Series, tasks: Mapping[str, int]
+    ) -> tuple[pd.DataFrame, EncodedQueries | None]:
+        """The queries, each of the first task that it was named with, as if all came at once.
+
+        Args:
+            ids: The query of each new outcome.
+            told: The task that each came with.
+            tasks: Positions of those that the support knows.
+        """
+        if self.asked is None or not self.queries["task"].isna().any():
+            return self.queries, self.asked
+        first = told.groupby(np.array(ids)).first()
+        named = self.queries["task"].fillna(self.queries["query_id"].map(first))
+        task = np.array([tasks.get(name, -1) for name in named], dtype=np.int64)
+        return self.queries.assign(task=named), self.asked._replace(task=task)
 
     def join(self, encoder: TextEncoder) -> Support:
         """The support with all of them, to be settled."""

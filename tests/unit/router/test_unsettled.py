@@ -66,6 +66,22 @@ def test_neither_order_nor_groups_matter(
     expect_near(one_by_one, quick, asked, 1e-8)
 
 
+def test_a_prompt_is_of_the_task_that_is_named_later(
+    router: gr.GraphRouter, asked: list[str]
+) -> None:
+    task = router.known_tasks[0]
+    rows = [("Add 1 and 2.", router.models[0], 1.0), ("Add 1 and 2.", router.models[1], 0.0)]
+    later = pd.DataFrame(rows, columns=["prompt", "model", "effect"])
+    later["task"] = [None, task]
+    one_by_one = router
+    for row in range(len(later)):
+        one_by_one = one_by_one.add_outcomes(later.iloc[[row]], settle=False)
+    at_once = router.add_outcomes(later, settle=False)
+    expect_near(one_by_one, at_once, [*asked, *later["prompt"]], 1e-8)
+    (first, *_) = one_by_one.route("Add 1 and 2.").evidence
+    assert first.task == task
+
+
 def test_settling_is_solving_for_all_of_them(
     router: gr.GraphRouter, later: pd.DataFrame, quick: gr.GraphRouter, asked: list[str]
 ) -> None:
