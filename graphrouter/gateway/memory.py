@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 
 from graphrouter.artifact import is_registry_uri, read_manifest
-from graphrouter.exceptions import StoreError
+from graphrouter.exceptions import NotApplicableError, StoreError
 from graphrouter.gateway.access import Access, Admitted
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.request_bodies import read_body
@@ -31,7 +31,12 @@ from graphrouter.gateway.store.client_keys import ClientKey, read_keys
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.decision_reading import read_decision
 from graphrouter.gateway.store.drift_watch import Alarm, DriftWatch, close_alarm, read_alarms
-from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_applied, teach_since
+from graphrouter.gateway.store.feedback_learner import (
+    FeedbackLearner,
+    read_applied,
+    settle_router,
+    teach_since,
+)
 from graphrouter.gateway.store.group_commit import GroupCommit
 from graphrouter.gateway.store.retention import DAY_S, delete_prompts
 from graphrouter.gateway.store.spending import name_day, read_spent, write_prices
@@ -174,7 +179,12 @@ class Memory:
         """
         with self.store.reader.connect() as connection:
             after = read_applied(connection, artifact)
-            return teach_since(router, connection, after, heeds_alarms=self.watch is not None)
+            heeds = self.watch is not None
+            taught = teach_since(router, connection, after, heeds_alarms=heeds, settle=False)
+        try:
+            return settle_router(taught)
+        except NotApplicableError:  # a server without torch goes on with what it was told
+            return taught
 
     def add_endpoints(
         self, app: FastAPI, access: Access, read_state: Callable[[], ServingState]

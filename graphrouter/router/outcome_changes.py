@@ -15,6 +15,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data.columns import PEOPLE
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
+from graphrouter.extras import require_torch
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import SpendUnit
 from graphrouter.lazy import LazyModule
@@ -143,6 +144,7 @@ class OutcomeChanges(Router):
 
         Raises:
             DataError: The outcomes break the contract, or name an unknown model or query.
+            NotApplicableError: They have to be settled, and torch is not installed.
         """
         is_quick = not (settle or replace)
         outcomes = self._read_outcomes(
@@ -155,14 +157,16 @@ class OutcomeChanges(Router):
             model=models[0] if len(models) == 1 else "",
             num_outcomes=len(outcomes),
         )
+        quick = self._take_in(outcomes, change) if is_quick else None
+        if quick is not None:
+            return quick
+        require_torch("Settling outcomes")
         if replace:
             kept = self.provenance.split.train
             support = support_changes.replace_outcomes(
                 self.support, outcomes, self.encoder, kept_queries=kept
             )
             return self._exchange_support(support, change)
-        if is_quick and (quick := self._take_in(outcomes, change)) is not None:
-            return quick
         support = support_changes.add_outcomes(self.support, outcomes, self.encoder)
         return self._exchange_support(support, change)
 

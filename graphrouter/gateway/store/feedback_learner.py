@@ -21,8 +21,16 @@ from graphrouter.gateway.store.store_tables import applied, outcomes
 from graphrouter.gateway.store.stored_outcomes import WINDOW, read_lessons
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
+from graphrouter.wording import count_of
 
-__all__ = ["FeedbackLearner", "read_applied", "teach", "teach_since", "write_applied"]
+__all__ = [
+    "FeedbackLearner",
+    "read_applied",
+    "settle_router",
+    "teach",
+    "teach_since",
+    "write_applied",
+]
 
 PERIOD_S = 0.5
 """Seconds between two looks at the store."""
@@ -52,6 +60,9 @@ def teach(router: Router, lessons: pd.DataFrame, *, settle: bool = True) -> Rout
         router: What there is.
         lessons: By `read_lessons`.
         settle: As in `GraphRouter.add_outcomes`.
+
+    Raises:
+        NotApplicableError: torch is not installed, and all is to be settled.
     """
     add: Any = getattr(router, "add_outcomes", None)
     known = lessons[lessons["model"].isin(router.models)]
@@ -62,6 +73,10 @@ def teach(router: Router, lessons: pd.DataFrame, *, settle: bool = True) -> Rout
     try:
         quickly = {} if settle or not isinstance(router, GraphRouter) else {"settle": False}
         taught: Router = add(frame, **quickly)
+    except NotApplicableError as error:
+        if settle:
+            raise
+        return _teach_unsettled(router, frame, error)
     except GraphRouterError as error:
         if len(frame) == 1:
             _logger.warning("A graded answer teaches nothing: %s", error)
@@ -72,8 +87,44 @@ def teach(router: Router, lessons: pd.DataFrame, *, settle: bool = True) -> Rout
     return taught
 
 
+def _teach_unsettled(router: Router, frame: pd.DataFrame, error: NotApplicableError) -> Router:
+    """A router that knows as many graded answers of each model as it takes in without torch.
+
+    The first ones, up to its limit of what is not settled. One warning tells how many teach
+    nothing.
+
+    Args:
+        router: What there is.
+        frame: Graded answers, all of which cannot be taken in.
+        error: Why not.
+    """
+    if not isinstance(router, GraphRouter):
+        raise error
+    personal = [name for name in ("user", "team", *VIEWS) if name in frame]
+    can = frame[frame[personal].isna().all(axis=1)].drop(columns=personal)
+    num_taught = 0
+    for _, mine in can.groupby("model", sort=False):
+        start, size = 0, len(mine)
+        while size := min(size, len(mine) - start):
+            try:
+                router = router.add_outcomes(mine.iloc[start : start + size], settle=False)
+            except GraphRouterError:
+                size //= 2
+            else:
+                start += size
+        num_taught += start
+    if num_taught < len(frame):
+        what = count_of(len(frame) - num_taught, "graded answer")
+        _logger.warning("%s of %d cannot be taken in here: %s", what, len(frame), error)
+    return router
+
+
 def settle_router(router: Router) -> Router:
-    """A router whose states are solved for all that it knows; itself where they are."""
+    """A router whose states are solved for all that it knows; itself where they are.
+
+    Raises:
+        NotApplicableError: torch is not installed.
+    """
     return router.settle() if isinstance(router, GraphRouter) else router
 
 
@@ -108,7 +159,12 @@ def forget(router: Router, alarm: Alarm, lessons: pd.DataFrame) -> Router:
 
 
 def teach_since(
-    router: Router, connection: sa.Connection, after: int, *, heeds_alarms: bool = True
+    router: Router,
+    connection: sa.Connection,
+    after: int,
+    *,
+    heeds_alarms: bool = True,
+    settle: bool = True,
 ) -> Router:
     """A router with what graders have said, and without what alarms made of no use.
 
@@ -117,8 +173,12 @@ def teach_since(
         connection: Of the store.
         after: Number of the last outcome that the artifact has learned.
         heeds_alarms: Whether alarms make it forget.
+        settle: As in `teach`.
+
+    Raises:
+        NotApplicableError: As by `teach`.
     """
-    router = teach(router, read_lessons(connection, after=after))
+    router = teach(router, read_lessons(connection, after=after), settle=settle)
     raised = read_alarms(connection, after=after) if heeds_alarms else []
     newest = {each.model: each for each in raised if each.forgets}
     for alarm in newest.values():

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 import graphrouter as gr
+from graphrouter import extras
 from graphrouter.exceptions import DataError, NotApplicableError
 from graphrouter.gateway.store import Store
-from graphrouter.gateway.store.feedback_learner import FeedbackLearner, teach
+from graphrouter.gateway.store.feedback_learner import FeedbackLearner, teach, teach_since
 from graphrouter.gateway.store.stored_outcomes import add_grade, read_grade
 from graphrouter.router.protocol import Router
 
@@ -92,6 +93,34 @@ def test_a_server_that_cannot_settle_goes_on(
     assert caplog.text.count("needs torch") == 1
     assert isinstance(holder.router, gr.GraphRouter)
     assert holder.router.num_unsettled == 3
+
+
+def test_without_torch_as_many_grades_are_learned_as_may_be_unsettled(
+    router: gr.GraphRouter,
+    store: Store,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extras, "is_installed", lambda library: library != "torch")
+    full, other = router.models[:2]
+    most = int(router.num_outcomes[0] * 0.25)
+    graded = [(full, f"Tarn {number}?", None) for number in range(most + 3)]
+    graded += [(other, "Tarn 0?", None), (other, "Tarn 1?", "ann")]
+    lessons = pd.DataFrame(graded, columns=["model", "prompt", "user"])
+    lessons = lessons.assign(effect=1.0, task=None)
+    with caplog.at_level(logging.WARNING):
+        taught = teach(router, lessons, settle=False)
+    assert isinstance(taught, gr.GraphRouter)
+    assert (taught.num_outcomes - router.num_outcomes).tolist()[:2] == [most, 1]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert f"4 graded answers of {most + 5} cannot be taken in here" in caplog.text
+    with pytest.raises(NotApplicableError, match="needs torch"):
+        teach(router, lessons)
+    say(store, full, "Tarn 0?")
+    with store.reader.connect() as connection:
+        read = teach_since(router, connection, 0, settle=False)
+    assert isinstance(read, gr.GraphRouter)
+    assert read.num_unsettled == 1
 
 
 def test_a_grade_whose_number_comes_late_is_seen(router: gr.GraphRouter, store: Store) -> None:
