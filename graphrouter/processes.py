@@ -235,8 +235,7 @@ def _workers(
     try:
         yield pool
     except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
+        _stop(pool)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -245,6 +244,18 @@ def _workers(
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the processes of a pool, whatever they are at.
+
+    One may end in the middle of a result. The thread that reads it would wait for the rest for
+    ever as long as anybody could write it, so this process lets go of its own end.
+    """
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
+    results: Any = pool._result_queue
+    results._writer.close()
 
 
 def _begin(prepare: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:

@@ -113,6 +113,7 @@ def assign(
         )
     limits._replace(max_calls=None).check(())  # before the router: loading takes seconds
     if engine is options.Engine.ray:
+        options.check_processes(processes)
         if out is None or routes_file is not None:
             raise typer.BadParameter(
                 "--engine ray takes no --routes" if out else "--engine ray needs --out, a folder"

@@ -115,6 +115,16 @@ Jobs = Annotated[
 Draws = Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")]
 
 
+def check_processes(number: int) -> None:
+    """Check that --engine ray, which has workers, is not asked for processes here.
+
+    Raises:
+        typer.BadParameter: It is.
+    """
+    if number != 1:
+        raise typer.BadParameter("--engine ray takes no --processes; its workers are --workers")
+
+
 def choose_spread(engine: Engine, address: str | None) -> Spread:
     """Over what the cells of a comparison are spread."""
     from graphrouter.processes import THREAD_VARIABLES, spread

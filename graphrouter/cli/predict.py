@@ -69,6 +69,7 @@ def predict(
     if engine is options.Engine.ray:
         if search_recall is not None:
             raise typer.BadParameter("--engine ray takes no --search-recall")
+        options.check_processes(processes)
         _predict_on_ray(artifact, queries, out, workers, ray_address)
     else:
         _predict_here(artifact, Path(queries), Path(out), search_recall, processes)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -104,6 +105,30 @@ def test_workers_end_with_their_parent(way: str, sent: signal.Signals) -> None:
     while any(is_alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(is_alive(pid) for pid in workers)
+
+
+def make_long(size: int) -> bytes:
+    return bytes(size)
+
+
+def test_an_error_ends_processes_in_the_middle_of_a_result() -> None:
+    """Who reads results waited for the rest of one whose process had been ended."""
+    ended: list[str] = []
+
+    def list_sizes() -> Iterator[int]:
+        yield from [40_000_000] * 6
+        raise KeyError("the seventh")
+
+    def work() -> None:
+        try:
+            list(map_in_order(list_sizes(), make_long, num_processes=2))
+        except KeyError as error:
+            ended.append(str(error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert ended == ["'the seventh'"]
 
 
 def test_an_exception_of_the_work_ends_it() -> None:
