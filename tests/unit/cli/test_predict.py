@@ -231,3 +231,7 @@ def test_it_searches_by_an_index(invoke: Invoke, artifact: Path, tmp_path: Path)
     status, _, errors = invoke(*words, tmp_path / "parts", "--engine", "ray")
     assert status != 0
     assert "takes no --search-recall" in errors
+    words = "predict", artifact, tmp_path / "in.csv", "--out", tmp_path / "parts"
+    status, _, errors = invoke(*words, "--engine", "ray", "--processes", "2")
+    assert status != 0
+    assert "takes no --processes" in errors
