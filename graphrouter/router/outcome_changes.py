@@ -185,7 +185,9 @@ class OutcomeChanges(Router):
         Raises:
             UnknownModelError: The pool has no such model.
             DataError: `n` is below 1, or larger than the number of prompts that are left.
+            NotApplicableError: torch is not installed.
         """
+        require_torch("Suggesting probes")
         # Here and not above: it loads parts of SciPy, a tenth of the time that a load takes.
         from graphrouter.router.probes import suggest_probes
 

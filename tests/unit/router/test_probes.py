@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphrouter as gr
-from graphrouter.exceptions import DataError, UnknownModelError
+from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.router.probes import (
     FairSample,
     ProbeDesign,
@@ -255,3 +255,11 @@ def test_probes_of_a_large_support_come_from_every_task() -> None:
     design = by_task(task, random.uniform(0.05, 0.25, 4400).tolist())
     chosen = choose_probes(design, 50, candidates=np.arange(4400))
     assert len({task[row] for row in chosen.tolist()}) == 20
+
+
+def test_without_torch_nothing_is_suggested(
+    router: gr.GraphRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graphrouter.extras.is_installed", lambda library: library != "torch")
+    with pytest.raises(NotApplicableError, match="Suggesting probes needs torch"):
+        router.suggest_probes(3)
