@@ -84,6 +84,9 @@ def test_workers_end_with_their_parent(way: str, sent: signal.Signals) -> None:
     """Killed without a chance to clean up, or interrupted, no process stays behind that holds
     memory."""
     script = (
+        "import signal\n"
+        # ignored in what a shell runs in the background
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"from graphrouter.processes import {way}\n"
         "from tests.unit.test_processes import tell_pid_and_wait\n"
         "if __name__ == '__main__':\n"
