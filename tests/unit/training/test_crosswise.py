@@ -88,8 +88,10 @@ def test_a_network_that_is_too_sure_is_corrected_by_training_queries(
     net = build_network(tables, CONFIG).eval()
     calm = net.score
 
-    def score_boldly(state: SupportState, targets: Targets) -> PairPredictions:
-        scored = calm(state, targets)
+    def score_boldly(
+        state: SupportState, targets: Targets, models: torch.Tensor | None = None
+    ) -> PairPredictions:
+        scored = calm(state, targets, models)
         return scored._replace(location=torch.cat([4 * scored.location[:1], scored.location[1:]]))
 
     monkeypatch.setattr(net, "score", score_boldly)
