@@ -113,7 +113,8 @@ class GraphRouter(HeldToData, SequentialRouter):
         if unsettled is not None:
             told = unsettled.tell(learned, self._forecaster.net, self.bills)
             self._states, self._search = told.states, LaterSearch(self._search, told)
-            self._solved, self._num_new = SolvedSince(unsettled, told), told.num_new
+            self._solved = SolvedSince(support, unsettled.queries, told)
+            self._num_new = told.num_new
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
         self._tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
         self._single_calls = JointCalls[Queries, Forecast]()

@@ -140,7 +140,7 @@ class OutcomeChanges(Router):
                 queries and the levels of their models, and what the whole pool says waits for
                 `settle`. Where they are too much for that, they are settled all the same: of a
                 model more than 4 outcomes and a quarter of those that it had, and all where users
-                or views are read.
+                or views are read, or where they replace older ones.
 
         Raises:
             DataError: The outcomes break the contract, or name an unknown model or query.

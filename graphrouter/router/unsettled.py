@@ -255,32 +255,26 @@ class Told(NamedTuple):
     """(M,) outcomes of each model on queries that it was not known to have answered."""
 
 
+@dataclass(frozen=True, eq=False)
 class SolvedSince(SolvedQueries):
     """The solved queries of a settled support, and behind them those of unsettled outcomes."""
 
-    def __init__(self, unsettled: Unsettled, told: Told) -> None:
-        """Solved queries.
-
-        Args:
-            unsettled: What came since.
-            told: What it says.
-        """
-        super().__init__(unsettled.settled)
-        object.__setattr__(self, "_since", (unsettled.queries, told))
-
-    _since: tuple[pd.DataFrame, Told]
+    queries: pd.DataFrame
+    """Those that the settled support does not have, as in `Unsettled`."""
+    told: Told
+    """What the outcomes say."""
 
     def _is_graded(self, query: int) -> bool:
         behind = query - len(self.support.query_table)
         if behind < 0:
             return super()._is_graded(query)
-        return bool(self._since[1].states.familiarity.is_solved.behind[behind])
+        return bool(self.told.states.familiarity.is_solved.behind[behind])
 
     def _cite(self, query: int, cosine: float) -> Evidence:
         behind = query - len(self.support.query_table)
         if behind < 0:
             return super()._cite(query, cosine)
-        queries, told = self._since
+        queries, told = self.queries, self.told
         if behind >= len(queries):
             found = super()._cite(int(told.rows[behind - len(queries)]), cosine)
         else:
